@@ -1,0 +1,194 @@
+"""What a feature configuration says, as frozen values. `load.py` makes them; nothing else reads fg.json.
+
+The meaning of each key is in docs/features.md. All text is `str`; kernels see it as UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tvm_rank.config.expression import Node
+
+REQUEST_SIDES = ("user", "context")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A raw input column, written `side:name` in fg.json. `side` is user, context or item."""
+
+    side: str
+    name: str
+
+    @property
+    def is_request(self) -> bool:
+        """True when the column has one row per request (user and context fields)."""
+        return self.side in REQUEST_SIDES
+
+
+# ---------------------------------------------------------------- bucketizers: value -> id in [0, id_space)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HashBucket:
+    """id = hash(text) % size."""
+
+    size: int
+
+    @property
+    def id_space(self) -> int:
+        """Ids run from 0 to id_space - 1."""
+        return self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumBuckets:
+    """id = the integer itself; negative, >= size or beyond int64 becomes 0; text that is no integer fails the batch."""
+
+    size: int
+
+    @property
+    def id_space(self) -> int:
+        """Ids run from 0 to id_space - 1."""
+        return self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """id = the entry of the text; `default` when it has none. `entries` has each text once (a repeated word: last wins)."""
+
+    entries: tuple[tuple[str, int], ...]
+    default: int
+
+    @property
+    def id_space(self) -> int:
+        """Ids run from 0 to id_space - 1."""
+        return max([self.default, *(id for _, id in self.entries)]) + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boundaries:
+    """id = count of boundaries <= value; `values` are sorted and rounded to float32."""
+
+    values: tuple[float, ...]
+
+    @property
+    def id_space(self) -> int:
+        """Ids run from 0 to id_space - 1."""
+        return len(self.values) + 1
+
+
+Bucketizer = HashBucket | NumBuckets | Vocabulary | Boundaries
+
+# ---------------------------------------------------------------- normalizers: number -> number
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinMax:
+    """(x - min) / (max - min), not clipped."""
+
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZScore:
+    """(x - mean) / standard_deviation."""
+
+    mean: float
+    standard_deviation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log10:
+    """log10(x) where x > threshold, else default."""
+
+    threshold: float = 1.0
+    default: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expression:
+    """A formula over the variable x, as parsed by `config.expression`."""
+
+    text: str
+    tree: Node
+
+
+Normalizer = MinMax | ZScore | Log10 | Expression
+
+# ---------------------------------------------------------------- features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """The lookup that follows the ids: rows of `table`, `dim` wide, pooled by `combiner` (sum, mean, sqrtn or max)."""
+
+    table: str
+    dim: int
+    combiner: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """What all feature types share.
+
+    `path` is the feature's place in the file (`features[3]`), for messages. `default_value` is text, "" for none; it is one token
+    for ids, split by the separators for a multi-dimensional raw feature. `separators` always holds chr(29), and the configured
+    one if another. `value_dim` 0 keeps all ids; k keeps the first k.
+    """
+
+    name: str
+    path: str
+    default_value: str
+    separators: tuple[str, ...] = ("\x1d",)
+    value_dim: int = 0
+    bucketizer: Bucketizer | None = None
+    embedding: Embedding | None = None
+    group: str | None = None
+    fields: tuple[Field, ...] = field(default=())
+
+    @property
+    def is_request(self) -> bool:
+        """True when every field is a user or context field, so that the value is the same for all items of a request."""
+        return all(f.is_request for f in self.fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdFeature(Feature):
+    """id_feature: every value of one field, bucketized. `prefix` is put before each value ("" or "<name>_")."""
+
+    prefix: str = ""
+    weighted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawFeature(Feature):
+    """raw_feature: `value_dim` numbers of one field, normalized, and bucketized when it has boundaries."""
+
+    normalizer: Normalizer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComboFeature(Feature):
+    """combo_feature: the Cartesian product of its fields' values, joined with "_"; the first field is the outer loop."""
+
+    prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapFeature(Feature):
+    """overlap_feature: one number from the terms of `fields` = (query, title) by `method`; then normalizer and boundaries."""
+
+    method: str
+    normalizer: Normalizer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """A whole fg.json. `hash_function` is "std" (MurmurHash64A as libstdc++ has it) or "farm" (FarmHash Fingerprint64)."""
+
+    features: tuple[Feature, ...]
+    hash_function: str = "std"
+    source: str = "fg.json"

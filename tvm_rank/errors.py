@@ -1,0 +1,38 @@
+"""The errors that a user can meet. A message says where, what it got, what it wanted, and the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RankError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class ConfigError(RankError, ValueError):
+    """The feature configuration is wrong. `problems` lists every finding, each with its path inside the file."""
+
+    def __init__(self, source: str, problems: Sequence[str]):
+        self.source, self.problems = source, tuple(problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        super().__init__("\n  ".join([f"{source}: {count} in the feature configuration", *self.problems]))
+
+
+class ModelError(RankError, ValueError):
+    """The ONNX model, its tables or their binding to the features cannot be compiled. `problems` lists every finding."""
+
+    def __init__(self, source: str, problems: Sequence[str]):
+        self.source, self.problems = source, tuple(problems)
+        super().__init__("\n  ".join([f"{source}: cannot be compiled", *self.problems]))
+
+
+class InputError(RankError, ValueError):
+    """The columns of a request do not fit the artifact: missing, of a wrong type, ragged, or with a value that is refused."""
+
+
+class ArtifactError(RankError, ValueError):
+    """The artifact is damaged, of another schema, or built for another machine."""
+
+
+class TargetError(RankError, ValueError):
+    """The target is unknown, or this build cannot generate code for it."""
