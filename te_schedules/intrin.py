@@ -14,8 +14,14 @@ Both are small LLVM functions that are imported into each kernel (`imports`) and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
+
+# On CPU only a small constant "global" buffer (< 1,024 bytes) becomes a stack slot, and then a register; TVM takes every other
+# scope from its workspace pool (lower_tvm_builtin.cc): a call, and memory traffic at each use.
+LOCAL_SCOPE = "global"
 
 _WIDTHS = {
     "uint8": "i8",
@@ -50,11 +56,20 @@ _LLVM = "".join(
         _binary("mul", "  %r = mul i64 %a, %b"),
         _binary("mulhi", "  %x = zext i64 %a to i128\n  %y = zext i64 %b to i128\n  %m = mul i128 %x, %y\n"
                 "  %h = lshr i128 %m, 64\n  %r = trunc i128 %h to i64"),
+        "define linkonce_odr i64 @rank_bits(i64 %a) alwaysinline {\n  ret i64 %a\n}\n",
+        "define linkonce_odr i1 @rank_less(i64 %a, i64 %b) alwaysinline {\n  %r = icmp ult i64 %a, %b\n  ret i1 %r\n}\n",
         "declare i64 @llvm.fshr.i64(i64, i64, i64)\n",
         _binary("rotr", "  %r = call i64 @llvm.fshr.i64(i64 %a, i64 %a, i64 %b)"),
+        "define linkonce_odr i64 @rank_remainder(i64 %a, i64 %n, i64 %magic) alwaysinline {\n"
+        "  %x = zext i64 %a to i128\n  %y = zext i64 %magic to i128\n  %m = mul i128 %x, %y\n  %h = lshr i128 %m, 64\n"
+        "  %q = trunc i128 %h to i64\n  %p = mul i64 %q, %n\n  %r = sub i64 %a, %p\n  %s = sub i64 %r, %n\n"
+        "  %c = icmp uge i64 %r, %n\n  %t = select i1 %c, i64 %s, i64 %r\n  ret i64 %t\n}\n",
         "declare i64 @llvm.ctlz.i64(i64, i1)\n",
         "define linkonce_odr i64 @rank_clz(i64 %a) alwaysinline {\n"
         "  %r = call i64 @llvm.ctlz.i64(i64 %a, i1 false)\n  ret i64 %r\n}\n",
+        "declare double @llvm.arithmetic.fence.f64(double)\n"
+        "define linkonce_odr double @rank_fence(double %a) alwaysinline {\n"
+        "  %r = call double @llvm.arithmetic.fence.f64(double %a)\n  ret double %r\n}\n",
         "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)\n",
         "define linkonce_odr void @rank_prefetch(i64 %a) alwaysinline {\n"
         "  %p = inttoptr i64 %a to ptr\n  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)\n  ret void\n}\n",
@@ -87,14 +102,56 @@ def prefetch(address) -> None:
     T.evaluate(T.call_extern("void", "rank_prefetch", address))
 
 
+def rounded(value):
+    """A float64 that is rounded here: TVM lets LLVM fuse a product and a sum into one operation, which rounds once less."""
+    return T.call_pure_extern("float64", "rank_fence", value)
+
+
+def table(name: str, values: Sequence[int]):
+    """A frame (`with intrin.table(...):`) inside which `table_at(name, index)` reads the constant uint64 array `values`.
+
+    All uses of one name share one array, so a name stands for the same values everywhere.
+    """
+    words = ", ".join(f"i64 {value}" for value in values)
+    kind = f"[{len(values)} x i64]"
+    llvm = (
+        f"@rank_table_{name} = linkonce_odr hidden local_unnamed_addr constant {kind} [{words}], align 64\n"
+        f"define linkonce_odr i64 @rank_{name}_at(i64 %i) alwaysinline {{\n"
+        f"  %p = getelementptr inbounds {kind}, ptr @rank_table_{name}, i64 0, i64 %i\n"
+        f"  %r = load i64, ptr %p, align 8\n  ret i64 %r\n}}\n"
+    )
+    return T.attr(0, "pragma_import_llvm", llvm)
+
+
+def table_at(name: str, index) -> Word:
+    """Element `index` (int64, in range) of the table `name`."""
+    return Word.let(T.call_extern("uint64", f"rank_{name}_at", index))
+
+
 def address_of(buffer, index=0):
     """The address (int64) of `buffer[index]`."""
     return T.reinterpret("int64", T.address_of(buffer[index]))
 
 
+def take_memory(size):
+    """The address (int64) of `size` bytes of TVM's workspace pool, for a size known only at run time; give it back in the same thread."""
+    handle = T.call_extern("handle", "TVMBackendAllocWorkspace", T.int32(1), T.int32(0), T.cast(size, "uint64"), T.int32(0), T.int32(8))
+    return T.bind(T.reinterpret("int64", handle))
+
+
+def give_memory(address) -> None:
+    """Emit the return of memory that `take_memory` gave; the pool takes it back in the reverse order."""
+    T.evaluate(T.call_extern("int32", "TVMBackendFreeWorkspace", T.int32(1), T.int32(0), T.reinterpret("handle", address)))
+
+
+def address_of_row(buffer, row):
+    """The address (int64) of row `row` of a 2-D buffer."""
+    return T.reinterpret("int64", T.address_of(buffer[row, 0]))
+
+
 def local(dtype: str, value):
     """A mutable local scalar: read it as `x[0]`, write it with `assign(x, ...)`."""
-    buffer = T.alloc_buffer((1,), dtype, scope="local")
+    buffer = T.alloc_buffer((1,), dtype, scope=LOCAL_SCOPE)
     assign(buffer, value)
     return buffer
 
@@ -122,10 +179,26 @@ class Word:
         """A Word from a Word, a Python int, or an integer expression (converted to uint64)."""
         if isinstance(value, Word):
             return value
-        return Word(value) if isinstance(value, int) else Word.let(T.cast(value, "uint64"))
+        if isinstance(value, int):
+            return Word(value)
+        if isinstance(value, tirx.IntImm):
+            return Word(int(value))
+        # TVM deduces from a cast of int64 to uint64, or back, that the number is not negative
+        is_signed = str(value.ty.dtype) == "int64"
+        return Word.let(T.call_extern("uint64", "rank_bits", value) if is_signed else T.cast(value, "uint64"))
+
+    @property
+    def signed(self):
+        """The same 64 bits as an int64 expression (two's complement)."""
+        return T.call_extern("int64", "rank_bits", self.expr)
+
+    def equals(self, other):
+        """Condition: the numbers are equal."""
+        return T.bind((self ^ other).signed == T.int64(0))
 
     def _call(self, name: str, other) -> Word:
-        return Word.let(T.call_pure_extern("uint64", f"rank_{name}", self.expr, Word.of(other).expr))
+        # not call_pure_extern: TVM's simplifier substitutes pure lets into each other, which took 4 s for one FarmHash (now 0.05 s)
+        return Word.let(T.call_extern("uint64", f"rank_{name}", self.expr, Word.of(other).expr))
 
     def __add__(self, other) -> Word:
         return self._call("add", other)
@@ -140,13 +213,25 @@ class Word:
         """The upper 64 bits of the 128-bit product."""
         return self._call("mulhi", other)
 
+    def remainder(self, size, magic):
+        """This number modulo `size` (int64 in [1, 2**63)), as int64.
+
+        The remainder of a run-time 64-bit divisor costs 25 to 90 cycles as an instruction. With magic = floor((2**64 - 1) / size) (the
+        bit pattern as int64), the upper half of number * magic is the quotient or one less: one conditional subtraction is left to do.
+        """
+        return T.bind(T.call_pure_extern("int64", "rank_remainder", T.reinterpret("int64", self.expr), size, magic))
+
     def rotr(self, bits: int) -> Word:
         """Rotate right by `bits`."""
         return self._call("rotr", bits)
 
     def clz(self) -> Word:
         """Leading zero bits (64 for 0)."""
-        return Word.let(T.call_pure_extern("uint64", "rank_clz", self.expr))
+        return Word.let(T.call_extern("uint64", "rank_clz", self.expr))
+
+    def less(self, other):
+        """Condition: this number is below `other`. (TVM's analysis of conditions fails on `<` of uint64 and a constant.)"""
+        return T.bind(T.call_extern("bool", "rank_less", self.expr, Word.of(other).expr))
 
     def __xor__(self, other) -> Word:
         return Word.let(T.bitwise_xor(self.expr, Word.of(other).expr))

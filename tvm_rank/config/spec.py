@@ -165,9 +165,13 @@ class IdFeature(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class RawFeature(Feature):
-    """raw_feature: `value_dim` numbers of one field, normalized, and bucketized when it has boundaries."""
+    """raw_feature: `value_dim` numbers of one field, normalized, and bucketized when it has boundaries.
+
+    `defaults` are the `value_dim` numbers of `default_value`, in output space and rounded to float32; () when it is "".
+    """
 
     normalizer: Normalizer | None = None
+    defaults: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +187,7 @@ class OverlapFeature(Feature):
 
     method: str
     normalizer: Normalizer | None = None
+    default: float = 0.0  # the number of `default_value`, in output space and rounded to float32
 
 
 @dataclass(frozen=True, kw_only=True)

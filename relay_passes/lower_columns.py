@@ -1,0 +1,193 @@
+"""Lower the feature part of a graph to one kernel per descriptor table, in column groups, writing in place what is concatenated.
+
+    a = rank.id_feature(item_columns, ...)        outs = call_tir(item_features, (item_columns, ..., stack_16),
+    b = rank.lookup(a, stack_16)                                  out: (Tensor((N, 20)), status))
+    c = rank.raw_feature(item_columns, ...)   ->  d = outs[0]
+    d = concat((b, c), axis=1)                    return (..., outs[1])
+    return (...)
+
+Lookups and numbers that feed one concat only are written straight into it. Ids exist only in registers and a small queue.
+The function returns a tuple; for each kernel a `status` vector is appended to it: 0, or 1 + the row at which the batch is refused.
+The function attribute `rank.refusals` names the feature of each status element, kernel by kernel; `rank.groups` lists the column groups.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import tvm
+from tvm import relax
+
+from te_schedules.column_group import kernel, op, sinks
+from te_schedules.column_group.layout import Use, lay_out
+
+REFUSALS = "rank.refusals"
+GROUPS = "rank.groups"
+
+
+@dataclass(eq=False)
+class _Output:
+    """One tensor that a kernel writes: the variable that it replaces, and the variables of its parts in column order."""
+
+    root: relax.Var
+    parts: list[relax.Var]
+
+
+@dataclass(eq=False)
+class _Group:
+    """All outputs that come from one descriptor table."""
+
+    columns: relax.Var
+    rows: relax.Expr
+    outputs: list[_Output] = field(default_factory=list)
+
+
+@tvm.transform.module_pass(opt_level=0, name="rank.LowerColumns")
+class LowerColumns:
+    """See the module's text. `function` is the one to rewrite, `knobs` the schedule of its kernels."""
+
+    def __init__(self, function: str = "main", knobs: kernel.Knobs | None = None):
+        self.function, self.knobs = function, knobs or kernel.Knobs()
+
+    def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
+        """The module with the function rewritten and its kernels added; unchanged when it has no feature operators."""
+        graph = _Graph(mod[self.function])
+        groups = graph.groups()
+        if not groups:
+            return mod
+        mod = mod.clone()
+        bindings: list[relax.VarBinding] = []
+        replaced: dict[relax.Var, relax.Expr] = {}
+        statuses, refusals, described = [], [], []
+        for group in groups:
+            lowered = _Kernel(graph, group)
+            name = f"{group.columns.name_hint.removesuffix('_columns')}_features"
+            target = relax.GlobalVar(name)
+            mod[target] = lowered.prim_func(name, self.knobs)
+            outs = relax.DataflowVar(name + "_out", lowered.out_type())
+            bindings.append(relax.VarBinding(outs, lowered.call(target)))
+            replaced |= {output.root: relax.TupleGetItem(outs, k) for k, output in enumerate(group.outputs)}
+            statuses.append(relax.TupleGetItem(outs, len(group.outputs)))
+            refusals.append(list(lowered.layout.refusals))
+            described += [{"kernel": name, **section} for section in lowered.describe()]
+        mod[self.function] = graph.rewritten(bindings, replaced, statuses).with_attrs(
+            {REFUSALS: json.dumps(refusals), GROUPS: json.dumps(described)}
+        )
+        return relax.transform.DeadCodeElimination([self.function])(relax.transform.Normalize()(mod))
+
+
+class _Graph:
+    """A function of one dataflow block, with the definitions and uses of its variables."""
+
+    def __init__(self, function: relax.Function):
+        self.function = function
+        (self.block,) = function.body.blocks
+        self.values = {b.var: b.value for b in self.block.bindings}
+        self.users: dict[relax.Var, list[relax.Var]] = {}
+        for binding in self.block.bindings:
+            for var in relax.analysis.free_vars(binding.value):
+                self.users.setdefault(var, []).append(binding.var)
+
+    def feature(self, var: relax.Var) -> relax.Call | None:
+        """The feature call behind numbers, a lookup or a first id; None for other values."""
+        value = self.values.get(var)
+        if op.is_call(value, op.LOOKUP) or op.is_call(value, op.FIRST_ID):
+            value = self.values.get(value.args[0])
+        elif op.is_feature(value) and op.decode(value).kind.yields_ids:
+            return None
+        return value if op.is_feature(value) else None
+
+    def groups(self) -> list[_Group]:
+        """The outputs of each descriptor table, in graph order."""
+        groups: dict[relax.Var, _Group] = {}
+        inside: set[relax.Var] = set()
+        for var, value in self.values.items():
+            if parts := self._concat_parts(value):
+                inside.update(parts)
+                self._add(groups, var, parts)
+        for var in self.values:
+            if self.feature(var) is not None and var not in inside:
+                self._add(groups, var, [var])
+        return list(groups.values())
+
+    def _add(self, groups: dict[relax.Var, _Group], root: relax.Var, parts: list[relax.Var]) -> None:
+        feature = self.feature(parts[0])
+        group = groups.setdefault(feature.args[0], _Group(feature.args[0], feature.args[1]))
+        group.outputs.append(_Output(root, parts))
+
+    def _concat_parts(self, value: relax.Expr) -> list[relax.Var] | None:
+        """The operands of a concat along columns, if all are float32 features of one table that nothing else uses."""
+        if not op.is_call(value, "relax.concat") or int(value.attrs.axis or 0) != 1 or not isinstance(value.args[0], relax.Tuple):
+            return None
+        parts = list(value.args[0].fields)
+        features = [self.feature(part) for part in parts]
+        alone = all(len(self.users.get(part, [])) == 1 for part in parts) and len(set(parts)) == len(parts)
+        if not alone or any(f is None for f in features) or any(f.args[0] != features[0].args[0] for f in features):
+            return None
+        return parts if all(part.ty.dtype == "float32" for part in parts) else None
+
+    def rewritten(self, first: list, replaced: dict, statuses: list) -> relax.Function:
+        """The function with `first` before its bindings, some of them replaced, and the statuses behind its results."""
+        body = [relax.VarBinding(b.var, replaced.get(b.var, b.value)) for b in self.block.bindings]
+        result = self.function.body.body
+        if not isinstance(result, relax.Tuple):
+            result = relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(result.ty.fields))])
+        fields = [*result.fields, *statuses]
+        out = relax.Var("results")
+        block = relax.DataflowBlock([*first, *body, relax.VarBinding(out, relax.Tuple(fields))])
+        return relax.Function(self.function.params, relax.SeqExpr([block], out), None, self.function.is_pure, self.function.attrs)
+
+
+class _Kernel:
+    """The kernel of one group: its layout, arguments and call."""
+
+    def __init__(self, graph: _Graph, group: _Group):
+        self.graph, self.group = graph, group
+        self.stacks: list[relax.Var] = []
+        uses, self.outputs = [], []
+        for number, output in enumerate(group.outputs):
+            out = 0
+            for part in output.parts:
+                uses.append(self._use(part, number, out))
+                out += int(part.ty.shape.values[1])
+            self.outputs.append(kernel.Argument(f"out{number}", ("rows", out), str(output.root.ty.dtype)))
+        self.layout = lay_out(uses)
+        self.outputs.append(kernel.Argument("status", (max(1, len(self.layout.refusals)),), "int64"))
+
+    def _use(self, part: relax.Var, number: int, out: int) -> Use:
+        value, column = self.graph.values[part], op.decode(self.graph.feature(part))
+        if op.is_call(value, op.LOOKUP):
+            stack = value.args[1]
+            if stack not in self.stacks:
+                self.stacks.append(stack)
+            dim = int(stack.ty.shape.values[1])
+            pool = sinks.Pool(str(value.attrs["combiner"]), dim, f"stack{self.stacks.index(stack)}")
+            return Use(column=column, sink=pool, output=number, ints={"out": out, "table_row": int(value.attrs["table_row"])})
+        sink = sinks.FirstId() if op.is_call(value, op.FIRST_ID) else sinks.Numbers()
+        return Use(column=column, sink=sink, output=number, ints={"out": out})
+
+    def prim_func(self, name: str, knobs: kernel.Knobs):
+        """The kernel."""
+        inputs = [
+            kernel.Argument(f"stack{k}", tuple(int(extent) for extent in stack.ty.shape.values), "float32")
+            for k, stack in enumerate(self.stacks)
+        ]
+        fields = int(self.group.columns.ty.shape.values[0])
+        return kernel.build(name, "rank.features", self.layout, fields, inputs, self.outputs, rows="rows", knobs=knobs)
+
+    def describe(self) -> list[dict]:
+        """The column groups: kind, sink and number of columns."""
+        return [{"kind": str(s.kind), "sink": str(s.sink), "columns": s.count} for s in self.layout.sections]
+
+    def out_type(self) -> relax.TupleType:
+        """The tensors that the kernel writes."""
+        rows = self.group.rows.values[0]
+        return relax.TupleType(
+            [relax.TensorType([rows if extent == "rows" else extent for extent in a.shape], a.dtype) for a in self.outputs]
+        )
+
+    def call(self, target: relax.GlobalVar) -> relax.Call:
+        """The call of the kernel."""
+        constants = [relax.const(self.layout.ints, "int64"), relax.const(self.layout.floats, "float64"), relax.const(self.layout.bytes, "uint8")]
+        return relax.call_tir(target, relax.Tuple([self.group.columns, *constants, *self.stacks]), list(self.out_type().fields))

@@ -1,0 +1,37 @@
+"""Packaging of tvm-rank: three packages and one command."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "apache-tvm==0.27.0.post1",
+    # pip would take a newer apache-tvm-ffi, with which TVM 0.27 crashes as soon as a MetaSchedule task is made
+    "apache-tvm-ffi==0.1.14.post1",
+    "numpy>=1.26",
+    "onnx>=1.17",
+    "pyarrow>=17",
+    "safetensors>=0.4.3",
+]
+TUNE = ["cloudpickle>=3", "psutil>=5.9", "tornado>=6.3", "xgboost>=2"]
+BENCH = ["onnxruntime>=1.19"]
+# a second opinion on the hash; it has wheels for these only, elsewhere the recorded values in the tests must do
+HAS_FARMHASH = 'sys_platform == "linux" and platform_machine == "x86_64" and python_version >= "3.11" and python_version < "3.14"'
+FARMHASH = f"pyfarmhash>=0.4; {HAS_FARMHASH}"
+# the formatter and the type checker are pinned: another version judges the same file differently
+DEV = [*BENCH, FARMHASH, "hypothesis>=6.100", "mypy~=2.4", "pre-commit>=3.5", "pytest>=8", "ruff~=0.17.6"]
+
+setup(
+    name="tvm-rank",
+    version="0.1.0",
+    description="A compiler for ranking models: features, embedding lookup and dense layers in one compiled artifact",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["tvm_rank*", "relay_passes*", "te_schedules*"]),
+    package_data={"tvm_rank": ["py.typed"]},
+    install_requires=CORE,
+    extras_require={"tune": TUNE, "bench": BENCH, "dev": DEV},
+    entry_points={"console_scripts": ["tvm-rank = tvm_rank.cli.main:main"]},
+)

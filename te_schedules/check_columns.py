@@ -1,0 +1,54 @@
+"""rank.check_columns: every offset of a request's columns leads inside its buffers.
+
+Arrow arrays may come from anywhere (a file, a network, hand-made buffers), and kernels follow offsets without looking. This kernel
+looks once, before they run: offsets must not fall, nor begin below 0, nor lead beyond the elements or bytes that are there.
+"""
+
+from __future__ import annotations
+
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.column import WORDS, Word
+from te_schedules.column_group.kernel import OPERATOR
+
+
+def prim_func(name: str = "check_columns"):
+    """The kernel: columns (fields, WORDS) int64 -> status (fields,) int64, 1 where an offset is wrong, else 0."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(name)
+        T.func_attr({"global_symbol": name, "tirx.noalias": True, OPERATOR: "rank.check_columns"})
+        columns_handle, status_handle = T.arg("p_columns", T.handle()), T.arg("p_status", T.handle())
+        fields = T.int64()
+        columns = T.match_buffer(columns_handle, (fields, WORDS), "int64")
+        status = T.match_buffer(status_handle, (fields,), "int64")
+        with intrin.imports(), T.serial(fields) as f:
+            T.buffer_store(status, T.int64(0), [f])
+            rows = T.bind(columns[f, int(Word.ROWS)])
+            first, end = intrin.local("int64", 0), intrin.local("int64", rows)
+            lists = T.bind(columns[f, int(Word.LIST)])
+            with T.If(lists != T.int64(0)):
+                with T.Then():
+                    intrin.assign(first, T.cast(intrin.load("int32", lists), "int64"))
+                    intrin.assign(end, T.cast(intrin.load("int32", lists + rows * T.int64(4)), "int64"))
+                    _check(status, f, lists, T.int64(0), rows, columns[f, int(Word.ELEMENTS)])
+            texts = T.bind(columns[f, int(Word.TEXT)])
+            with T.If(T.And(texts != T.int64(0), status[f] == T.int64(0))):
+                with T.Then():
+                    _check(status, f, texts, T.bind(first[0]), T.bind(end[0]), columns[f, int(Word.BYTES)])
+    return builder.get()
+
+
+def _check(status, f, offsets, first, end, limit) -> None:
+    """Mark field f unless offsets[first .. end] begin at 0 or later, never fall, and end at `limit` or before."""
+
+    def offset(k):
+        return T.cast(intrin.load("int32", offsets + k * T.int64(4)), "int64")
+
+    wrong = intrin.local("int64", T.cast(offset(first) < T.int64(0), "int64"))
+    with T.serial(first, end) as k:
+        intrin.assign(wrong, T.bitwise_or(wrong[0], T.cast(offset(k + T.int64(1)) < offset(k), "int64")))
+    with T.If(T.Or(wrong[0] != T.int64(0), offset(end) > limit)):
+        with T.Then():
+            T.buffer_store(status, T.int64(1), [f])

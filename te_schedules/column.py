@@ -1,0 +1,147 @@
+"""How a kernel sees an Arrow column: one row of WORDS int64 words, so that one kernel can loop over many columns without copies.
+
+The descriptor table of a call is an int64 tensor (fields, WORDS). `tvm_rank/runtime/columns.py` fills it from Arrow arrays; the
+addresses are those of Arrow's own buffers, already moved to the first row of a slice.
+
+    scalar column      row r                      -> element r
+    list column        LIST = [0 2 2 3]           -> row 0: elements 0, 1 · row 1: none · row 2: element 2
+    text element       TEXT = [0 3 3 8]           -> element 0: bytes 0..3 · element 1: empty · element 2: bytes 3..8
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+
+WORDS = 17
+
+
+class Word(IntEnum):
+    """What each word of a descriptor holds; an address is 0 when the column has no such buffer."""
+
+    FORM = 0  # element type, see Form
+    STRIDE = 1  # 1, or 0 when the column's single row serves all rows
+    INDEX = 2  # address of an int32 map from kernel row to column row
+    VALID = 3  # address of the row validity bitmap, and
+    VALID_BIT = 4  # the bit of row 0 in it
+    LIST = 5  # address of the int32 list offsets; 0 for a scalar column
+    ELEMENT_VALID = 6  # address of the element validity bitmap of a list column, and
+    ELEMENT_BIT = 7  # the bit of element 0 in it
+    TEXT = 8  # address of the int32 text offsets; 0 for numbers
+    DATA = 9  # address of the text bytes, or of element 0
+    WEIGHT = 10  # address of weight 0 (values of a map column), and
+    WEIGHT_FORM = 11  # its element type,
+    WEIGHT_VALID = 12  # address of its validity bitmap,
+    WEIGHT_BIT = 13  # and the bit of weight 0 in it
+    ROWS = 14  # rows of the column
+    ELEMENTS = 15  # elements of the column: no list offset may lead beyond
+    BYTES = 16  # text bytes behind DATA: no text offset may lead beyond
+
+
+class Form(IntEnum):
+    """Element types of a column."""
+
+    TEXT = 0
+    INT32 = 1
+    INT64 = 2
+    FLOAT32 = 3
+    FLOAT64 = 4
+
+
+DTYPES = {Form.INT32: "int32", Form.INT64: "int64", Form.FLOAT32: "float32", Form.FLOAT64: "float64"}
+_BYTES = {Form.INT32: 4, Form.INT64: 8, Form.FLOAT32: 4, Form.FLOAT64: 8}
+
+
+def bit(address, index):
+    """Bit `index` of the bitmap at `address` as a condition; true when there is no bitmap."""
+    byte = T.cast(intrin.load("uint8", address + T.shift_right(index, T.int64(3))), "int64")
+    is_set = T.bitwise_and(T.shift_right(byte, T.bitwise_and(index, T.int64(7))), T.int64(1)) != T.int64(0)
+    return T.if_then_else(address == T.int64(0), T.bool(True), is_set)
+
+
+def load_number(form, address, index, dtype: str):
+    """Element `index` of the array of `form` (a run-time Form of numbers) at `address`, converted to `dtype`."""
+
+    def read(kind: Form):
+        value = intrin.load(DTYPES[kind], address + index * T.int64(_BYTES[kind]))
+        # int64 -> float32 in one rounding, as NumPy and C do
+        return T.cast(value, dtype)
+
+    result = read(Form.INT32)
+    for kind in (Form.INT64, Form.FLOAT32, Form.FLOAT64):
+        result = T.if_then_else(form == T.int64(int(kind)), read(kind), result)
+    return result
+
+
+class Field:
+    """One column inside a kernel: its descriptor words, read once, and the walks over rows and elements.
+
+    columns: buffer (fields, WORDS) int64 · number: the field's row in it (an expression)
+    """
+
+    def __init__(self, columns, number):
+        self._words = {}
+        self._columns, self._number = columns, number
+        for word in (Word.FORM, Word.STRIDE, Word.INDEX, Word.VALID, Word.VALID_BIT, Word.LIST, Word.ELEMENT_VALID,
+                     Word.ELEMENT_BIT, Word.TEXT, Word.DATA):  # fmt: skip
+            self[word]
+
+    def __getitem__(self, word: Word):
+        """The word, bound where it was first asked for."""
+        if word not in self._words:
+            self._words[word] = T.bind(self._columns[self._number, int(word)])
+        return self._words[word]
+
+    @property
+    def is_text(self):
+        """Condition: the elements are text."""
+        return self[Word.FORM] == T.int64(int(Form.TEXT))
+
+    @property
+    def is_scalar(self):
+        """Condition: one element a row (no list)."""
+        return self[Word.LIST] == T.int64(0)
+
+    def elements(self, row):
+        """(first, end) of the elements of kernel row `row`; first == end when the row is null or an empty list."""
+        index = self[Word.INDEX]
+        mapped = T.if_then_else(
+            index == T.int64(0), row, T.cast(intrin.load("int32", index + row * T.int64(4)), "int64")
+        )
+        at = T.bind(mapped * self[Word.STRIDE])
+        valid = T.bind(bit(self[Word.VALID], at + self[Word.VALID_BIT]))
+        offsets = self[Word.LIST]
+
+        def bound(k: int):
+            listed = T.cast(intrin.load("int32", offsets + (at + T.int64(k)) * T.int64(4)), "int64")
+            return T.if_then_else(offsets == T.int64(0), at + T.int64(k), listed)
+
+        first = T.bind(bound(0))
+        return first, T.bind(T.if_then_else(valid, bound(1), first))
+
+    def element_is_valid(self, element):
+        """Condition: the element of a list is not null."""
+        return bit(self[Word.ELEMENT_VALID], element + self[Word.ELEMENT_BIT])
+
+    def text_offset(self, element):
+        """Where the bytes of text element `element` begin, behind DATA; not bound, so that it can stand in a condition."""
+        return T.cast(intrin.load("int32", self[Word.TEXT] + element * T.int64(4)), "int64")
+
+    def text(self, element):
+        """(first, end) addresses of the bytes of a text element."""
+        data = self[Word.DATA]
+        first = T.bind(data + self.text_offset(element))
+        return first, T.bind(data + self.text_offset(element + T.int64(1)))
+
+    def number(self, element, dtype: str):
+        """A numeric element, converted to `dtype`."""
+        return load_number(self[Word.FORM], self[Word.DATA], element, dtype)
+
+    def weight(self, element):
+        """The float32 weight that a map column gives with its key; 1 where it is null."""
+        value = load_number(self[Word.WEIGHT_FORM], self[Word.WEIGHT], element, "float32")
+        valid = bit(self[Word.WEIGHT_VALID], element + self[Word.WEIGHT_BIT])
+        return T.if_then_else(valid, value, T.float32(1))

@@ -1,0 +1,1 @@
+"""Column groups: how features share kernels."""

@@ -1,0 +1,124 @@
+"""The loops around the code of features: blocks of rows in parallel, in each the sections, in each the columns.
+
+One kernel computes all features of a side. `Knobs` names the choices; the defaults are good untuned.
+
+    for block in parallel(rows / block_rows):
+        for section:                      one loop nest in the code: a kind and a sink
+            for column in section:        constants are read here
+                for row in block:         the feature's code, then the sink's
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.column import WORDS
+from te_schedules.column_group.layout import Layout
+from te_schedules.feature import Scope
+
+OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs:
+    """block_rows: rows of a block, also the grain of parallelism · queue_ids: ids kept before their rows are added, so that the
+    reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once."""
+
+    block_rows: int = 64
+    queue_ids: int = 256
+    prefetch: bool = True
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A tensor argument of a kernel: an int in `shape` is fixed, a text names a symbolic dimension."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
+@dataclass
+class Buffers:
+    """The buffers that the code of features and sinks reads and writes."""
+
+    columns: Any
+    ints: Any
+    floats: Any
+    bytes: Any
+    extra: dict[str, Any]
+
+
+class Sink(Protocol):
+    """What becomes of the values of a feature. Frozen, so that columns with equal sinks share a loop."""
+
+    def emit(self, block: Block, scope: Scope, section: Any) -> None:
+        """Emit the loop over the rows of a block for one column."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of rows inside a kernel: [first, end), and the buffers."""
+
+    first: Any
+    end: Any
+    buffers: Buffers
+    knobs: Knobs
+
+
+def build(name: str, operator: str, layout: Layout, fields: int, inputs: Sequence[Argument], outputs: Sequence[Argument], *, rows: str, knobs: Knobs):
+    """The PrimFunc of a group.
+
+    Arguments: columns (fields, WORDS) int64, ints, floats, bytes (constant vectors of the layout), inputs, outputs. `rows` names the
+    symbolic dimension that is the number of rows. An output called `status` (refusals,) int64 is set to 0, and a refused row r sets
+    its column's element to r + 1.
+    """
+    fixed = [
+        Argument("columns", (fields, WORDS), "int64"),
+        Argument("ints", (layout.ints.size,), "int64"),
+        Argument("floats", (layout.floats.size,), "float64"),
+        Argument("bytes", (layout.bytes.size,), "uint8"),
+    ]
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(name)
+        T.func_attr({"global_symbol": name, "tirx.noalias": True, OPERATOR: operator, "op_pattern": 8})
+        symbols: dict[str, Any] = {}
+        buffers = {a.name: _match(a, symbols) for a in [*fixed, *inputs, *outputs]}
+        named = Buffers(**{a.name: buffers[a.name] for a in fixed}, extra=buffers)
+        with intrin.imports():
+            _body(layout, named, symbols[rows], knobs)
+    return builder.get()
+
+
+def _match(argument: Argument, symbols: dict[str, Any]):
+    handle = T.arg(f"p_{argument.name}", T.handle())
+    shape = []
+    for extent in argument.shape:
+        if isinstance(extent, str) and extent not in symbols:
+            symbols[extent] = T.int64()
+        shape.append(symbols[extent] if isinstance(extent, str) else extent)
+    return T.match_buffer(handle, shape, argument.dtype)
+
+
+def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
+    status = buffers.extra.get("status")
+    if status is not None:
+        with T.serial(T.int64(max(1, len(layout.refusals)))) as k:
+            T.buffer_store(status, T.int64(0), [k])
+    blocks = (rows + T.int64(knobs.block_rows - 1)) // T.int64(knobs.block_rows)
+    with T.parallel(blocks) as number:
+        first = T.bind(number * T.int64(knobs.block_rows))
+        block = Block(first, T.bind(T.min(first + T.int64(knobs.block_rows), rows)), buffers, knobs)
+        for section in layout.sections:
+            with T.serial(T.int64(section.count)) as c:
+                at = T.bind(T.int64(section.first) + c * T.int64(section.stride))
+                scope = Scope(buffers, section.places, at, section.kind.field_count, status)
+                section.kind.prepare(scope, block.first, block.end)
+                section.sink.emit(block, scope, section)
+                scope.close()

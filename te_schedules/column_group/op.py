@@ -1,0 +1,125 @@
+"""The Relax operators of the feature part, as they stand in the graph before `LowerColumns` turns them into kernels.
+
+    rank.<feature type>(columns, rows, constants ...)   -> numbers (rows, dimension) float32, or
+                                                           ids: (values int64 ragged, lengths (rows,) int32[, weights float32])
+    rank.lookup(ids, stack)                             -> pooled embeddings (rows, dim) float32
+    rank.first_id(ids)                                  -> (rows, 1) int64
+
+`columns` is a descriptor table (fields, WORDS) int64 (`te_schedules/column.py`), `rows` a shape of one dimension, `stack` a stacked
+embedding table (all rows, dim) float32. All are pure. A column's kind and constants ride in the attribute `column` (JSON) and in
+constant arguments, so the graph is complete without Python objects.
+
+They have no legalization of their own: how many of them share a kernel is decided over the whole graph, by `LowerColumns`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import tvm
+from tvm import relax
+from tvm.ir import Op
+
+from te_schedules.feature import KINDS, Column
+
+LOOKUP, FIRST_ID = "rank.lookup", "rank.first_id"
+
+
+def define(name: str, description: str, arguments: tuple[tuple[str, str], ...], infer: Callable) -> Op:
+    """Register a pure Relax operator with type inference `infer(call, block_builder) -> relax type`; a second time is harmless."""
+    if name not in Op.list_op_names():
+        tvm.ir._ffi_api.RegisterOp(name, description)
+        op = Op.get(name)
+        op.set_num_inputs(-1)
+        for argument, kind in arguments:
+            op.add_argument(argument, kind, "")
+        tvm.ir.register_op_attr(name, "FInferType", infer)
+        tvm.ir.register_op_attr(name, "FPurity", True)
+        tvm.ir.register_op_attr(name, "TScriptPrinterName", name)
+    return Op.get(name)
+
+
+def _untuple(value):
+    """Kinds hold tuples where JSON has lists."""
+    return tuple(_untuple(v) for v in value) if isinstance(value, list) else value
+
+
+def encode(column: Column) -> str:
+    """The `column` attribute: everything but the arrays, which are arguments in the order of their names."""
+    return json.dumps(
+        {"name": column.name, "type": column.kind.stem, "kind": dataclasses.asdict(column.kind), "fields": column.fields,
+         "ints": dict(column.ints), "arrays": sorted(column.arrays)},
+        sort_keys=True,
+    )  # fmt: skip
+
+
+def decode(call: relax.Call) -> Column:
+    """The column of a feature call."""
+    text = json.loads(str(call.attrs["column"]))
+    kind = KINDS[text["type"]](**{name: _untuple(value) for name, value in text["kind"].items()})
+    arrays = {name: call.args[2 + k].data.numpy() for k, name in enumerate(text["arrays"])}
+    return Column(name=text["name"], kind=kind, fields=tuple(text["fields"]), ints=text["ints"], arrays=arrays)
+
+
+def dimension(column: Column) -> int:
+    """How many numbers a row of a column has."""
+    return column.ints.get("dimension", 1)
+
+
+def _infer_feature(call: relax.Call, _builder) -> relax.Type:
+    column = decode(call)
+    rows = call.args[1].values[0]
+    if not column.kind.yields_ids:
+        return relax.TensorType([rows, dimension(column)], "float32")
+    parts = [relax.TensorType(dtype="int64", ndim=1), relax.TensorType([rows], "int32")]
+    return relax.TupleType(parts + ([relax.TensorType(dtype="float32", ndim=1)] if column.kind.weighted else []))
+
+
+def _infer_lookup(call: relax.Call, _builder) -> relax.Type:
+    ids, stack = call.args
+    return relax.TensorType([ids.ty.fields[1].shape.values[0], stack.ty.shape.values[1]], "float32")
+
+
+def _infer_first_id(call: relax.Call, _builder) -> relax.Type:
+    return relax.TensorType([call.args[0].ty.fields[1].shape.values[0], 1], "int64")
+
+
+_FEATURE_ARGUMENTS = (("columns", "Tensor"), ("rows", "Shape"), ("constants", "Tensor ..."))
+FEATURE_OPS = {
+    stem: define(f"rank.{stem}", (kind.__doc__ or "").splitlines()[0], _FEATURE_ARGUMENTS, _infer_feature)
+    for stem, kind in KINDS.items()
+}
+_LOOKUP = define(LOOKUP, "Pool the embedding rows of ragged ids.", (("ids", "Tuple"), ("stack", "Tensor")), _infer_lookup)
+_FIRST_ID = define(FIRST_ID, "The first id of each row.", (("ids", "Tuple"),), _infer_first_id)
+
+
+def _attrs(**values):
+    return tvm.ir.make_node("ir.DictAttrs", **values)
+
+
+def feature(columns: relax.Expr, rows, column: Column) -> relax.Call:
+    """A feature call over a descriptor table; `rows` is the number of rows (a symbolic int64)."""
+    constants = [relax.const(column.arrays[name], str(column.arrays[name].dtype)) for name in sorted(column.arrays)]
+    return relax.Call(FEATURE_OPS[column.kind.stem], [columns, relax.ShapeExpr([rows]), *constants], attrs=_attrs(column=encode(column)))
+
+
+def lookup(ids: relax.Expr, stack: relax.Expr, *, combiner: str, table: str, table_row: int) -> relax.Call:
+    """Pooled rows of `table`, which begins at row `table_row` of the stack."""
+    return relax.Call(_LOOKUP, [ids, stack], attrs=_attrs(combiner=combiner, table=table, table_row=table_row))
+
+
+def first_id(ids: relax.Expr) -> relax.Call:
+    """The first id of each row, for a model input of ids."""
+    return relax.Call(_FIRST_ID, [ids])
+
+
+def is_call(expr, name: str) -> bool:
+    """True for a call of the operator of that name."""
+    return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name == name
+
+
+def is_feature(expr) -> bool:
+    """True for a call of any feature operator."""
+    return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and any(expr.op == op for op in FEATURE_OPS.values())

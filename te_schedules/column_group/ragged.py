@@ -1,0 +1,57 @@
+"""The kernels of a feature program, whose results are the features themselves: counts, ids, numbers.
+
+Ragged ids need two kernels, because their number is known only after counting:
+
+    count_ids  -> lengths (id features, rows)                  starts = running sum of lengths, on the host
+    emit_ids   (starts) -> values (nnz,), weights (nnz,)
+    numbers    -> dense (rows, all widths)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tvm
+
+from te_schedules import check_columns
+from te_schedules.column_group import kernel, sinks
+from te_schedules.column_group.layout import Layout, Use, lay_out
+from te_schedules.column_group.op import dimension
+from te_schedules.feature import Column
+
+
+def id_layout(columns: Sequence[Column], sink: sinks.Count | sinks.Ragged) -> Layout:
+    """The layout of `count_ids` or `emit_ids`: column k is row k of `lengths` and `starts`."""
+    return lay_out([Use(column=column, sink=sink, ints={"out": k}) for k, column in enumerate(columns)])
+
+
+def number_layout(columns: Sequence[Column]) -> Layout:
+    """The layout of `numbers`: the columns lie side by side."""
+    places, out = [], 0
+    for column in columns:
+        places.append(out)
+        out += dimension(column)
+    return lay_out([Use(column=column, sink=sinks.Numbers(), ints={"out": at}) for column, at in zip(columns, places, strict=True)])
+
+
+def module(columns: Sequence[Column], fields: int, knobs: kernel.Knobs) -> tuple[tvm.IRModule, dict[str, Layout]]:
+    """The kernels of a program, and the constant vectors that each of them takes."""
+    ids = [column for column in columns if column.kind.yields_ids]
+    numbers = [column for column in columns if not column.kind.yields_ids]
+    layouts, functions = {}, {"check_columns": check_columns.prim_func()}
+
+    def add(name: str, layout: Layout, inputs: list[kernel.Argument], outputs: list[kernel.Argument]) -> None:
+        status = kernel.Argument("status", (max(1, len(layout.refusals)),), "int64")
+        layouts[name] = layout
+        functions[name] = kernel.build(name, f"rank.{name}", layout, fields, inputs, [*outputs, status], rows="rows", knobs=knobs)
+
+    if ids:
+        lengths = kernel.Argument("lengths", (len(ids), "rows"), "int32")
+        add("count_ids", id_layout(ids, sinks.Count()), [], [lengths])
+        starts = kernel.Argument("starts", (len(ids), "rows"), "int64")
+        flat = [kernel.Argument("values", ("nnz",), "int64"), kernel.Argument("weights", ("nnz",), "float32")]
+        add("emit_ids", id_layout(ids, sinks.Ragged()), [starts], flat)
+    if numbers:
+        width = sum(dimension(column) for column in numbers)
+        add("numbers", number_layout(numbers), [], [kernel.Argument("out0", ("rows", width), "float32")])
+    return tvm.IRModule(functions), layouts

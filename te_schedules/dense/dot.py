@@ -1,0 +1,75 @@
+"""Tiles of the dense layer for a few outputs: one register holds neighbouring steps of K of one sum, added up at the end."""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules.dense.activation import ACTIVATIONS
+from te_schedules.dense.layer import Buffers, Layer, bias_row, load, store
+
+_COLUMNS = 4  # outputs at a time: 4 rows x 4 columns are 16 sums and 8 loads per vector of K
+
+
+def emit_rows(layer: Layer, buffers: Buffers, row, rows: int) -> None:
+    """Emit out[row : row + rows] without the activation; packed is the transposed weight, (units, K)."""
+    for first in range(0, layer.units, _COLUMNS):
+        _emit_columns(layer, buffers, row, rows, first, min(_COLUMNS, layer.units - first))
+
+
+def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, columns: int) -> None:
+    lanes, depth = layer.tiles.lanes, layer.depth
+    sums = T.alloc_buffer((rows * columns * lanes,), "float32", scope="local")
+    with T.unroll(rows * columns) as i:
+        T.buffer_store(sums, T.broadcast(tirx.const(0.0, "float32"), lanes), [T.ramp(i * lanes, 1, lanes)])
+
+    def step(k, count: int):
+        """`count` steps of K at once; nothing is read beyond a row."""
+        with T.unroll(rows) as r, T.unroll(columns) as c:
+            register = T.ramp((r * columns + c) * lanes, 1, lanes)
+            product = load(buffers.x, [row + r], k, lanes, count) * load(buffers.packed, [first + c], k, lanes, count)
+            T.buffer_store(sums, sums[register] + product, [register])
+
+    if depth >= lanes:
+        with T.serial(depth // lanes) as block:
+            step(T.cast(block, "int64") * lanes, lanes)
+    if depth % lanes:
+        step(tirx.const(depth // lanes * lanes, "int64"), depth % lanes)
+    with T.unroll(rows) as r:
+        extra = bias_row(buffers, row + r)
+        with T.unroll(columns) as c:
+            value = _total(sums[T.ramp((r * columns + c) * lanes, 1, lanes)], lanes) + buffers.bias[first + c]
+            if extra is not None:
+                value = value + buffers.row_bias[extra, first + c]
+            T.buffer_store(buffers.out, value, [row + r, first + c])
+
+
+def _total(vector, lanes: int):
+    """The sum over the lanes, by halves."""
+    while lanes > 1:
+        half = T.alloc_buffer((lanes,), "float32", scope="local")
+        T.buffer_store(half, vector, [T.ramp(0, 1, lanes)])
+        lanes //= 2
+        low, high = (0, 1) if lanes == 1 else (T.ramp(0, 1, lanes), T.ramp(lanes, 1, lanes))
+        vector = half[low] + half[high]
+    return vector
+
+
+def emit_activation(layer: Layer, buffers: Buffers, first, end) -> None:
+    """Emit out = activation(out) for the rows first..end, whose few outputs are next to each other: vectors across rows."""
+    if layer.activation == "none":
+        return
+    lanes = layer.tiles.lanes
+    flat = T.decl_buffer((buffers.x.shape[0] * layer.units,), "float32", data=buffers.out.data, align=4)
+    start, count = first * layer.units, (end - first) * layer.units
+
+    def apply(index, valid):
+        value = ACTIVATIONS[layer.activation](load(flat, [], index, lanes, valid), lanes)
+        store(flat, value, [], index, lanes, valid)
+
+    whole = T.bind(T.floordiv(count, tirx.const(lanes, "int64")))
+    with T.serial(whole) as i:
+        apply(start + i * lanes, lanes)
+    left = T.bind(count - whole * lanes)
+    with T.If(left > 0), T.Then():
+        apply(start + whole * lanes, T.cast(left, "int32"))

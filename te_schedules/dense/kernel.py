@@ -1,0 +1,125 @@
+"""The dense layer on CPU: packed weights, register tiles, a symbolic number of rows.
+
+    out[n, j] = activation(sum_k x[n, k] * W[k, j] + bias[j] (+ row_bias[row_index[n], j]))
+
+1. Tasks are (chunk of rows) x (panel of weights), panels innermost: the chunk of x stays in the L2 cache and every weight is read
+   once per chunk. A call with at least `grain_flops` operations deals the tasks to TVM's thread pool; a smaller one runs in place.
+2. In a task, a tile of rows x panel is summed over all of K in registers. The rows left over get a tile of their own exact height.
+3. Bias and activation are applied to the registers, and each number of `out` is written once, the last vector under a mask.
+
+Few outputs do not fill a vector: then the sums run along K (`dot.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules.dense import dot, panel
+from te_schedules.dense.layer import Buffers, Layer
+
+_FLOAT_BYTES = 4
+_ALIGN = 4  # of every tensor: a caller's array need not begin at a vector boundary
+
+
+def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
+    """The function of a layer, with destination passing.
+
+    (x (N, K) f32, packed (panels, K, width) f32, bias (J,) f32[, row_bias (R, J) f32, row_index (N,) i32], out (N, J) f32);
+    N and R are symbolic, N may be 0.
+    """
+    with IRBuilder() as builder:
+        with T.prim_func(s_tir=True):
+            T.func_name(name)
+            T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "op_pattern": 8})
+            rows, buffers = _declare(layer)
+            _emit_tasks(layer, buffers, rows)
+    return builder.get()
+
+
+def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
+    names = ["x", "packed", "bias", *(["row_bias", "row_index"] if layer.has_row_bias else []), "out"]
+    handles = {name: T.arg(name, T.handle()) for name in names}
+    rows, requests = T.int64(), T.int64()
+    shapes = {
+        "x": (rows, layer.depth),
+        "packed": (layer.units if layer.width == 1 else layer.panels, layer.depth, layer.width),
+        "bias": (layer.units,),
+        "row_bias": (requests, layer.units),
+        "row_index": (rows,),
+        "out": (rows, layer.units),
+    }
+    dtypes = {name: "int32" if name == "row_index" else "float32" for name in names}
+    matched = {name: T.match_buffer(handles[name], shapes[name], dtypes[name], align=_ALIGN) for name in names}
+    if layer.width == 1:  # (J, K, 1) seen as (J, K)
+        matched["packed"] = T.decl_buffer((layer.units, layer.depth), "float32", data=matched["packed"].data, align=_ALIGN)
+    return rows, Buffers(**matched)
+
+
+def _emit_tasks(layer: Layer, buffers: Buffers, rows) -> None:
+    """Chunks x panels, in parallel when the call is big enough. Chunks are equal, and a multiple of the tile's rows."""
+    tile = layer.tile_rows(layer.task_columns)
+    most = max(1, layer.tiles.chunk_bytes // (layer.depth * _FLOAT_BYTES) // tile) * tile
+    # At least one chunk even of no rows: TVM takes extents for positive, so a guard against a division by 0 would be removed.
+    chunks = T.bind(T.floordiv(rows, tirx.const(most + 1, "int64")) + 1)
+    chunk = T.bind(T.ceildiv(T.ceildiv(rows, chunks), tirx.const(tile, "int64")) * tile)
+    tasks = chunks * layer.tasks_per_chunk
+    big = rows * (2 * layer.depth * layer.units) >= tirx.const(layer.tiles.grain_flops, "int64")
+    with T.If(big):
+        with T.Then(), T.parallel(tasks) as task:
+            _emit_task(layer, buffers, rows, chunk, task)
+        with T.Else(), T.serial(tasks) as task:
+            _emit_task(layer, buffers, rows, chunk, task)
+
+
+def _emit_task(layer: Layer, buffers: Buffers, rows, chunk, task) -> None:
+    count = layer.tasks_per_chunk
+    first = T.bind(T.floordiv(task, count) * chunk)
+    end = T.bind(T.min(first + chunk, rows))
+    number = T.bind(T.floormod(task, count))
+    last_columns = layer.units - (count - 1) * layer.task_columns
+    if last_columns == layer.task_columns:
+        _emit_rows(layer, buffers, first, end, number, layer.task_columns)
+        return
+    if count == 1:
+        _emit_rows(layer, buffers, first, end, tirx.const(0, "int64"), last_columns)
+        return
+    with T.If(number < count - 1):
+        with T.Then():
+            _emit_rows(layer, buffers, first, end, number, layer.task_columns)
+        with T.Else():
+            _emit_rows(layer, buffers, first, end, tirx.const(count - 1, "int64"), last_columns)
+
+
+def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int) -> None:
+    """The rows first..end of one panel, tile by tile."""
+    tile_rows = layer.tile_rows(columns)
+    with T.serial(T.ceildiv(end - first, tirx.const(tile_rows, "int64"))) as index:
+        row = T.bind(first + index * tile_rows)
+        count = T.bind(T.min(end - row, tirx.const(tile_rows, "int64")))
+        if layer.width == 1:
+            _for_count(tile_rows, count, lambda rows: dot.emit_rows(layer, buffers, row, rows))
+        else:
+            registers = -(-columns // layer.tiles.lanes)
+            tile = T.alloc_buffer((tile_rows, registers * layer.tiles.lanes), "float32", scope="local")
+            _for_count(tile_rows, count, lambda rows: panel.emit_sums(layer, buffers, tile, row, rows, number, columns))
+            panel.emit_finish(layer, buffers, tile, row, count, number, columns)
+    if layer.width == 1:
+        dot.emit_activation(layer, buffers, first, end)
+
+
+def _for_count(most: int, count, emit: Callable[[int], None]) -> None:
+    """Emit a choice between `emit(1)` .. `emit(most)` by `count`; the last is the usual one and is asked for first."""
+    if most == 1:
+        emit(1)
+        return
+    with T.If(count == most):
+        with T.Then():
+            emit(most)
+        with T.Else():
+            for rows in range(1, most):
+                with T.If(count == rows), T.Then():
+                    emit(rows)

@@ -1,0 +1,97 @@
+"""What the tile emitters of the dense layer share: the layer's constants, its buffers, and masked vector access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules.dense.activation import ACTIVATIONS, splat
+from te_schedules.dense.tiles import DenseTiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """The compile-time constants of one dense layer: x (N, depth) -> out (N, units)."""
+
+    depth: int
+    units: int
+    activation: str
+    has_row_bias: bool
+    tiles: DenseTiles
+
+    def __post_init__(self):
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"rank.dense: activation {self.activation!r} is unknown; known are {', '.join(sorted(ACTIVATIONS))}")
+        if self.depth < 1 or self.units < 1:
+            raise ValueError(f"rank.dense: {self.depth} inputs and {self.units} outputs; both must be at least 1")
+
+    @property
+    def width(self) -> int:
+        """Columns of a panel; 1 when the sums run along K."""
+        return self.tiles.panel_width(self.units)
+
+    @property
+    def panels(self) -> int:
+        """Number of weight panels."""
+        return -(-self.units // self.width)
+
+    @property
+    def task_columns(self) -> int:
+        """Output columns that one task computes: a panel, or all of them when the sums run along K."""
+        return self.units if self.width == 1 else self.width
+
+    @property
+    def tasks_per_chunk(self) -> int:
+        """Tasks that share a chunk of rows."""
+        return -(-self.units // self.task_columns)
+
+    def tile_rows(self, columns: int) -> int:
+        """Rows of the register tile of a task with `columns` output columns."""
+        return self.tiles.dot_rows if self.width == 1 else self.tiles.rows(-(-columns // self.tiles.lanes))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Buffers:
+    """The tensors of the function being built, as in the formula of `kernel.py`."""
+
+    x: tirx.Buffer
+    packed: tirx.Buffer
+    bias: tirx.Buffer
+    out: tirx.Buffer
+    row_bias: tirx.Buffer | None = None
+    row_index: tirx.Buffer | None = None
+
+
+def mask(lanes: int, count):
+    """A predicate that is true for the first `count` lanes; `count` is an int or an int32 expression."""
+    count = tirx.const(count, "int32") if isinstance(count, int) else count
+    return T.ramp(tirx.const(0, "int32"), 1, lanes) < T.broadcast(count, lanes)
+
+
+def load(buffer, row: list, column, lanes: int, count):
+    """`lanes` numbers from `buffer[*row, column]` on, of which only `count` are read; the others are 0."""
+    if isinstance(count, int) and count >= lanes:
+        return buffer[(*row, T.ramp(column, 1, lanes))]
+    index = T.ramp(column, 1, lanes)
+    read = T.masked_load(f"float32x{lanes}", buffer, *row, index, mask(lanes, count))
+    return T.Select(mask(lanes, count), read, splat(0.0, lanes))
+
+
+def store(buffer, value, row: list, column, lanes: int, count) -> None:
+    """Emit a write of the first `count` lanes of `value` to `buffer[*row, column]` and on."""
+    index = T.ramp(column, 1, lanes)
+    if isinstance(count, int) and count >= lanes:
+        T.buffer_store(buffer, value, [*row, index])
+    else:
+        T.evaluate(T.masked_store(buffer, value, *row, index, mask(lanes, count)))
+
+
+def bias_row(buffers: Buffers, row):
+    """The row of `row_bias` for output row `row`, bound to a variable; an index out of range takes the nearest row."""
+    if buffers.row_bias is None or buffers.row_index is None:
+        return None
+    index = T.cast(buffers.row_index[row], "int64")
+    last = buffers.row_bias.shape[0] - tirx.const(1, "int64")
+    return T.bind(T.max(T.min(index, last), tirx.const(0, "int64")))

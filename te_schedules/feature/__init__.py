@@ -1,0 +1,13 @@
+"""Feature types as kernels see them: one kind per file, listed here by the stem of their files."""
+
+from __future__ import annotations
+
+from te_schedules.feature.combo_feature import ComboKind
+from te_schedules.feature.id_feature import IdKind
+from te_schedules.feature.kind import Column, Kind, Scope
+from te_schedules.feature.overlap_feature import OverlapKind
+from te_schedules.feature.raw_feature import RawKind
+
+KINDS: dict[str, type] = {kind.stem: kind for kind in (IdKind, RawKind, ComboKind, OverlapKind)}
+
+__all__ = ["KINDS", "Column", "ComboKind", "IdKind", "Kind", "OverlapKind", "RawKind", "Scope"]

@@ -1,0 +1,104 @@
+"""id_feature: every value of one field, bucketized; with weights if the values are `key:weight`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import bucketize, intrin
+from te_schedules.bucketize import num_buckets
+from te_schedules.column import Word
+from te_schedules.feature.join import Joined
+from te_schedules.text import parse_float
+from te_schedules.tokens import Text, for_each_token
+
+
+@dataclass(frozen=True)
+class IdKind:
+    """`bucketizer` is a name of `te_schedules.bucketize`; `prefixed` texts start with the column's array `prefix`."""
+
+    bucketizer: str
+    prefixed: bool = False
+    weighted: bool = False
+
+    stem: ClassVar[str] = "id_feature"
+    field_count: ClassVar[int] = 1
+    yields_ids: ClassVar[bool] = True
+
+    @property
+    def can_fail(self) -> bool:
+        """True when a row can be refused."""
+        return self.bucketizer == bucketize.NUM_BUCKETS
+
+    @property
+    def _joins(self) -> bool:
+        """num_buckets reads the bare value."""
+        return self.prefixed and self.bucketizer != bucketize.NUM_BUCKETS
+
+    def prepare(self, scope, first_row, end_row) -> None:
+        """Read the constants of the column; make room for prefixed texts."""
+        bucketize.bind_constants(self.bucketizer, scope)
+        scope.bind("separator")
+        if self._joins:
+            scope.joined = Joined(scope, first_row, end_row)
+
+    def emit_ids(self, scope, row, accept) -> None:
+        """Emit the ids of one row."""
+        field = scope.fields[0]
+        if self.bucketizer != bucketize.NUM_BUCKETS or self.weighted:
+            self._emit_texts(scope, field, row, accept)
+            return
+        with T.If(field.is_text):
+            with T.Then():
+                self._emit_texts(scope, field, row, accept)
+            with T.Else():
+                first, last = field.elements(row)
+                with T.serial(first, last) as element:
+                    with T.If(field.element_is_valid(element)):
+                        with T.Then():
+                            accept(num_buckets.clamp(scope, T.bind(field.number(element, "int64"))), T.float32(1))
+
+    def _emit_texts(self, scope, field, row, accept) -> None:
+        def token(text: Text, element) -> None:
+            weight = T.float32(1)
+            if self.weighted:
+                text, weight = _split_weight(field, text, element)
+            if self._joins:
+                text = scope.joined.text(scope.joined.append(scope.joined.start, text))
+            accept(bucketize.emit_text_id(self.bucketizer, scope, text, row), weight)
+
+        for_each_token(field, row, separators(scope), token)
+
+
+def separators(scope) -> tuple:
+    """The separator bytes of the column: chr(29), and the configured one (chr(29) again if none)."""
+    return T.uint8(0x1D), T.cast(scope.int("separator"), "uint8")
+
+
+def _split_weight(field, text: Text, element) -> tuple:
+    """(key, weight) of `key:weight`, or of a map column; without a number behind the first colon the weight is 1."""
+    colon = intrin.local("int64", text.address)
+    end = T.bind(text.address + text.length)
+    has_map = T.bind(field[Word.WEIGHT] != T.int64(0))
+
+    def not_colon():
+        return intrin.load("uint8", colon[0]) != T.uint8(ord(":"))
+
+    with T.If(has_map):
+        with T.Then():
+            intrin.assign(colon, end)
+        with T.Else():
+            with T.While(T.if_then_else(colon[0] < end, not_colon(), T.bool(False))):
+                intrin.assign(colon, colon[0] + T.int64(1))
+    weight = intrin.local("float32", 1.0)
+    with T.If(has_map):
+        with T.Then():
+            intrin.assign(weight, field.weight(element))
+        with T.Else():
+            with T.If(colon[0] < end):
+                with T.Then():
+                    valid, value = parse_float.emit(T.bind(colon[0] + T.int64(1)), T.bind(end - colon[0] - T.int64(1)))
+                    intrin.assign(weight, T.if_then_else(valid, T.cast(value, "float32"), T.float32(1)))
+    return Text(text.address, T.bind(colon[0] - text.address)), T.bind(weight[0])

@@ -1,0 +1,52 @@
+"""Texts that are put together before they are hashed: prefix, parts and underscores, in one buffer that holds any row of the block."""
+
+from __future__ import annotations
+
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.text import copy
+from te_schedules.tokens import INT_TEXT_BYTES, Text
+
+UNDERSCORE = ord("_")
+
+
+class Joined:
+    """The buffer of a column for a block of rows. `start` is the address behind the prefix, which is written once.
+
+    Its size is the longest text that a row of the block can give: prefix, underscores, and for each field all bytes of the row. It
+    comes from TVM's workspace pool, once per block and column, because a text may be of any length.
+    """
+
+    def __init__(self, scope, first_row, end_row):
+        longest = intrin.local("int64", 0)
+        with T.serial(first_row, end_row) as row:
+            total = T.int64(0)
+            for field in scope.fields:
+                total = total + _row_bytes(field, row) + T.int64(1)
+            intrin.assign(longest, T.max(longest[0], T.bind(total)))
+        size = T.bind(longest[0] + scope.int("prefix_count"))
+        self._first = intrin.take_memory(size)
+        scope.at_end(lambda: intrin.give_memory(self._first))
+        prefix = Text(scope.bytes_address(scope.int("prefix_at")), scope.int("prefix_count"))
+        self.start = copy.emit(prefix, self._first)
+
+    def append(self, address, text: Text):
+        """Write a part at `address`; gives the address behind it."""
+        return copy.emit(text, address)
+
+    def underscore(self, address):
+        """Write an underscore at `address`; gives the address behind it."""
+        intrin.store("uint8", address, T.uint8(UNDERSCORE))
+        return T.bind(address + T.int64(1))
+
+    def text(self, end) -> Text:
+        """The whole text up to `end`."""
+        return Text(self._first, T.bind(end - self._first))
+
+
+def _row_bytes(field, row):
+    """A bound of the bytes of any one value of the row."""
+    first, last = field.elements(row)
+    texts = T.if_then_else(first < last, field.text_offset(last) - field.text_offset(first), T.int64(0))
+    return T.if_then_else(field.is_text, texts, T.int64(INT_TEXT_BYTES))

@@ -1,0 +1,123 @@
+"""The contract of a feature type inside kernels.
+
+A *kind* is everything that shapes the code of a feature: its type, bucketizer, normalizer. A *column* is one feature: a kind, the
+fields it reads, and its constants. Columns of an equal kind share one loop, which reads their constants from three vectors
+(int64, float64, bytes), so code size does not grow with the number of features.
+
+A further feature type is one file here with a frozen dataclass that has the members of `Kind`, one line in `feature/__init__.py`,
+and its reference in `tvm_rank/ops/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import column as arrow
+from te_schedules import intrin
+
+Expr = Any
+Accept = Callable[[Expr, Expr], None]  # (id int64, weight float32) of one value
+Write = Callable[[Expr, Expr], None]  # (position int64, value float32) of one number
+
+
+class Kind(Protocol):
+    """What shapes the code of a feature; a frozen dataclass, so that equal kinds compare equal."""
+
+    stem: ClassVar[str]  # the feature type, also the name of the Relax operator: rank.<stem>
+
+    @property
+    def field_count(self) -> int:
+        """How many fields a column of this kind reads."""
+
+    @property
+    def yields_ids(self) -> bool:
+        """True: ragged ids (`emit_ids`). False: a fixed number of float32 (`emit_numbers`)."""
+
+    @property
+    def weighted(self) -> bool:
+        """True when ids come with weights."""
+
+    @property
+    def can_fail(self) -> bool:
+        """True when a row can be refused (`Scope.fail`)."""
+
+    def prepare(self, scope: Scope, first_row: Expr, end_row: Expr) -> None:
+        """Emit what comes before the loop over a block of rows: read constants, make room."""
+
+    def emit_ids(self, scope: Scope, row: Expr, accept: Accept) -> None:
+        """Emit the ids of one row, in order, by `accept`; none when the row is missing."""
+
+    def emit_numbers(self, scope: Scope, row: Expr, write: Write) -> None:
+        """Emit all numbers of one row by `write`, defaults included."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Column:
+    """One feature as kernels see it.
+
+    fields: rows of the descriptor table · ints: named int64 constants · arrays: named int64, float64 or uint8 vectors; a kernel
+    finds `<name>_at` (its place in the vector of its dtype) and `<name>_count`. Each column has the ints `limit` (ids kept of a
+    row) and the array `default_ids` (ids of a missing row) if it yields ids.
+    """
+
+    name: str
+    kind: Kind
+    fields: tuple[int, ...]
+    ints: Mapping[str, int] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Scope:
+    """What the code of one column can read, inside the loop over the columns of its kind."""
+
+    def __init__(self, buffers, places: Mapping[str, int], first, fields: int, status=None):
+        self._buffers, self._places, self._first, self._status = buffers, places, first, status
+        self._bound: dict[str, Expr] = {}
+        self.joined: Any = None  # the buffer of a kind that joins texts
+        self._closers: list[Callable[[], None]] = []
+        self.fields = tuple(arrow.Field(buffers.columns, self.int(f"field{k}")) for k in range(fields))
+
+    def int(self, name: str):
+        """An int64 constant of the column, bound at first use; use it first outside of the row loop."""
+        if name not in self._bound:
+            self._bound[name] = T.bind(self._buffers.ints[self._first + self._places[name]])
+        return self._bound[name]
+
+    def bind(self, *names: str) -> None:
+        """Read constants now, so that a loop inside does not read them again."""
+        for name in names:
+            self.int(name)
+
+    def int_at(self, index):
+        """Element of the int64 vector."""
+        return self._buffers.ints[index]
+
+    def float_at(self, index):
+        """Element of the float64 vector."""
+        return self._buffers.floats[index]
+
+    def float(self, name: str, k: int = 0):
+        """The k-th float64 of the array `name`."""
+        return self.float_at(self.int(f"{name}_at") + T.int64(k))
+
+    def bytes_address(self, index):
+        """Address of a byte of the uint8 vector."""
+        return intrin.address_of(self._buffers.bytes, index)
+
+    def at_end(self, emit: Callable[[], None]) -> None:
+        """Call `emit` behind the column's loop over rows, to give back what `prepare` took."""
+        self._closers.append(emit)
+
+    def close(self) -> None:
+        """Emit what `at_end` collected."""
+        for emit in self._closers:
+            emit()
+
+    def fail(self, row) -> None:
+        """Refuse the batch because of this row; the host reports the column's rule with the row."""
+        T.buffer_store(self._status, row + T.int64(1), [self.int("status")])

@@ -1,0 +1,72 @@
+"""Normalizers of numbers: the formula is part of the kind, its numbers are constants of the column.
+
+`dtype` is the precision of the walk: float32 for numeric columns, float64 for text (docs/features.md). A formula over x is
+evaluated in float64 in both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules.feature import formula
+
+# name -> (number of float constants, emitter(x, constants, dtype))
+LOG10_2_HIGH, LOG10_2_LOW, INVERSE_LN10 = 3.0102920532e-01, 7.9034151668e-07, 4.3429449201e-01
+SMALLEST_NORMAL = 2.0**-126
+
+
+def _minmax(x, constant: Callable, dtype: str):
+    low, high = constant(0), constant(1)
+    return (x - low) / (high - low)
+
+
+def _zscore(x, constant: Callable, dtype: str):
+    return (x - constant(0)) / constant(1)
+
+
+def _log10(x, constant: Callable, dtype: str):
+    logarithm = T.log10(x) if dtype == "float64" else _log10_float32(x)
+    return T.if_then_else(x > constant(0), logarithm, constant(1))
+
+
+def _log10_float32(x):
+    """log10f as the C library has had it since fdlibm: in float32, from the logarithm of the mantissa. Its last bit is visible in
+    recorded bucket ids, so the correctly rounded value would not do."""
+    is_small = T.bind(x < T.float32(SMALLEST_NORMAL))
+    scaled = T.bind(T.if_then_else(is_small, x * T.float32(2.0**25), x))
+    bits = T.bind(T.reinterpret("int32", scaled))
+    exponent = T.bind(T.shift_right(bits, T.int32(23)) - T.int32(127) - T.if_then_else(is_small, T.int32(25), T.int32(0)))
+    negative = T.bind(T.cast(exponent < 0, "int32"))
+    mantissa = T.bitwise_or(T.bitwise_and(bits, T.int32(0x007FFFFF)), T.shift_left(T.int32(127) - negative, T.int32(23)))
+    m = T.bind(T.reinterpret("float32", mantissa))
+    y = T.bind(T.cast(exponent + negative, "float32"))
+    ln = T.cast(T.log(T.cast(m, "float64")), "float32")
+    usual = _product(y, LOG10_2_LOW) + _product(ln, INVERSE_LN10) + _product(y, LOG10_2_HIGH)
+    infinite = x == tirx.const(math.inf, "float32")  # NaN fails the threshold before
+    return T.if_then_else(infinite, x, usual)
+
+
+def _product(x, constant: float):
+    """x * constant, rounded to float32 before anything is added: in float64 it is exact, so that no fused operation can keep more."""
+    return T.cast(T.cast(x, "float64") * tirx.const(float(np.float32(constant)), "float64"), "float32")
+
+
+SIMPLE = {"minmax": (2, _minmax), "zscore": (2, _zscore), "log10": (2, _log10)}
+
+
+def emit(shape, x, constant: Callable[[int], object], dtype: str):
+    """The normalized value, in `dtype`, of x.
+
+    shape: None, a name of SIMPLE, or the tree of a formula (`feature/formula.py`) · constant(k): the k-th float64 of the column
+    """
+    if shape is None:
+        return x
+    if isinstance(shape, str):
+        _, emitter = SIMPLE[shape]
+        return T.bind(emitter(x, lambda k: T.bind(T.cast(constant(k), dtype)), dtype))
+    return T.bind(T.cast(formula.emit(shape, T.bind(T.cast(x, "float64")), constant), dtype))

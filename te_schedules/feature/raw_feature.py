@@ -1,0 +1,101 @@
+"""raw_feature: `dimension` numbers of one field, normalized; bucketized when the feature has boundaries.
+
+Numeric columns are normalized in float32, texts in float64 and then rounded (docs/features.md). Defaults bypass the normalizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.bucketize import boundaries
+from te_schedules.feature import normalize
+from te_schedules.feature.id_feature import separators
+from te_schedules.text import parse_float
+from te_schedules.tokens import for_each_token
+
+
+@dataclass(frozen=True)
+class RawKind:
+    """`normalizer` is a shape of `feature/normalize.py`. Column constants: `dimension`, `separator`, arrays `normalizer` (float64),
+    `defaults` (float64, `dimension` of them); with boundaries also `boundaries`, `null_id` (id of a numeric null when there is no
+    default, else -1)."""
+
+    normalizer: Any = None
+    bucketized: bool = False
+
+    stem: ClassVar[str] = "raw_feature"
+    field_count: ClassVar[int] = 1
+    weighted: ClassVar[bool] = False
+    can_fail: ClassVar[bool] = True
+
+    @property
+    def yields_ids(self) -> bool:
+        """True with boundaries."""
+        return self.bucketized
+
+    def prepare(self, scope, first_row, end_row) -> None:
+        """Read the constants of the column."""
+        scope.bind("separator", "dimension", "normalizer_at")
+        scope.bind(*(["boundaries_at", "boundaries_count", "null_id"] if self.bucketized else ["defaults_at"]))
+
+    def emit_ids(self, scope, row, accept) -> None:
+        """Emit the bucket ids of one row."""
+        self._emit_values(scope, row, lambda _k, value: accept(boundaries.emit(scope, value), T.float32(1)), self._null_id(scope, accept))
+
+    def emit_numbers(self, scope, row, write) -> None:
+        """Emit the numbers of one row."""
+
+        def defaults(_field) -> None:
+            with T.serial(scope.int("dimension")) as k:
+                write(k, T.cast(scope.float_at(scope.int("defaults_at") + k), "float32"))
+
+        self._emit_values(scope, row, write, defaults)
+
+    @staticmethod
+    def _null_id(scope, accept):
+        """A null of a scalar numeric column without a default falls into the bucket of 0; other missing rows get no id here."""
+
+        def emit(field) -> None:
+            applies = T.And(T.And(field.is_scalar, T.Not(field.is_text)), scope.int("null_id") >= T.int64(0))
+            with T.If(applies):
+                with T.Then():
+                    accept(scope.int("null_id"), T.float32(1))
+
+        return emit
+
+    def _emit_values(self, scope, row, write, missing) -> None:
+        field = scope.fields[0]
+        count = intrin.local("int64", 0)
+
+        def one(value, dtype: str) -> None:
+            with T.If(count[0] < scope.int("dimension")):
+                with T.Then():
+                    normalized = normalize.emit(self.normalizer, value, lambda k: scope.float("normalizer", k), dtype)
+                    write(T.bind(count[0]), T.bind(T.cast(normalized, "float32")))
+            intrin.assign(count, count[0] + T.int64(1))
+
+        with T.If(field.is_text):
+            with T.Then():
+                for_each_token(field, row, separators(scope), lambda text, _element: one(_parsed(text), "float64"))
+            with T.Else():
+                first, last = field.elements(row)
+                with T.serial(first, last) as element:
+                    valid = field.element_is_valid(element)
+                    one(T.bind(T.if_then_else(valid, field.number(element, "float32"), T.float32(0))), "float32")
+        with T.If(count[0] == T.int64(0)):
+            with T.Then():
+                missing(field)
+            with T.Else():
+                with T.If(count[0] != scope.int("dimension")):
+                    with T.Then():
+                        scope.fail(row)
+
+
+def _parsed(text):
+    """The float64 of a text; 0 when it is no number."""
+    valid, value = parse_float.emit(text.address, text.length)
+    return T.bind(T.if_then_else(valid, value, T.float64(0)))

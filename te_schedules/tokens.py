@@ -1,0 +1,81 @@
+"""Walks over the values of one row of a field: as texts, as integers, as numbers.
+
+The rules (docs/features.md): a scalar text is split at every separator byte, an element of a list is not; empty texts and null
+elements are dropped; an integer's text is its decimal form. `body` is called once, while building, and emits the loop's body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.column import Field
+from te_schedules.text import format_int
+
+INT_TEXT_BYTES = 24  # the longest int64 text has 20
+
+Expr = Any
+
+
+@dataclass(frozen=True)
+class Text:
+    """Bytes in memory: int64 address and length."""
+
+    address: Expr
+    length: Expr
+
+
+def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callable[[Text, Expr], None]) -> None:
+    """Emit `body(text, element)` for every non-empty text of the row. `separators` are uint8 expressions."""
+    digits = T.alloc_buffer((INT_TEXT_BYTES,), "uint8", scope="local")
+    start, end = intrin.local("int64", 0), intrin.local("int64", 0)
+    stop = intrin.local("int64", 0)
+    splits = T.bind(T.And(field.is_text, field.is_scalar))
+    first, last = field.elements(row)
+    with T.serial(first, last) as element:
+        with T.If(field.element_is_valid(element)):
+            with T.Then():
+                _element_text(field, element, digits, start, end)
+                with T.While(start[0] < end[0]):
+                    intrin.assign(stop, end[0])
+                    with T.If(splits):
+                        with T.Then():
+                            _find_separator(start, end, stop, separators)
+                    with T.If(start[0] < stop[0]):
+                        with T.Then():
+                            address = T.bind(start[0])
+                            body(Text(address, T.bind(stop[0] - address)), element)
+                    intrin.assign(start, stop[0] + T.int64(1))
+
+
+def _element_text(field: Field, element, digits, start, end) -> None:
+    """Set start and end to the bytes of the element; an integer is written to `digits` first."""
+    with T.If(field.is_text):
+        with T.Then():
+            begin, finish = field.text(element)
+            intrin.assign(start, begin)
+            intrin.assign(end, finish)
+        with T.Else():
+            at = T.bind(intrin.address_of(digits))
+            length = format_int.emit(T.bind(field.number(element, "int64")), at)
+            intrin.assign(start, at)
+            intrin.assign(end, at + length)
+
+
+def _find_separator(start, end, stop, separators) -> None:
+    """Set stop to the first separator in [start, end), or to end."""
+    intrin.assign(stop, start[0])
+
+    def plain():
+        byte = T.cast(intrin.load("uint8", stop[0]), "int32")
+        other = byte != T.cast(separators[0], "int32")
+        for separator in separators[1:]:
+            other = T.And(other, T.cast(intrin.load("uint8", stop[0]), "int32") != T.cast(separator, "int32"))
+        return other
+
+    with T.While(T.if_then_else(stop[0] < end[0], plain(), T.bool(False))):
+        intrin.assign(stop, stop[0] + T.int64(1))

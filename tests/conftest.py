@@ -1,0 +1,56 @@
+"""What all tests share: the fixed hypothesis profile, golden texts, and how to start a fresh interpreter."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+settings.register_profile(
+    "ci", derandomize=True, max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --update-golden."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden texts instead of comparing with them")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`golden(name, text)` asserts that tests/golden/<name> holds `text`, or writes it with --update-golden."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path} is missing; write it with --update-golden and read it before you keep it"
+        assert text == path.read_text(encoding="utf-8"), f"{path} differs; if the new text is right, run with --update-golden"
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def fresh_python() -> Callable[..., str]:
+    """`fresh_python(code, cwd=..., stdin=...)` runs code in a new interpreter of this tree; gives stdout, fails with stderr."""
+
+    def run(code: str, *, cwd: pathlib.Path = ROOT, stdin: str = "", path: str = "") -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": os.pathsep.join(filter(None, [path, os.environ["PATH"]]))}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, timeout=600, check=False
+        )
+        assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run

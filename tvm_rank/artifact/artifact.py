@@ -1,0 +1,70 @@
+"""What `compile` gives: a compiled model that can be saved."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tvm_rank.artifact import store
+from tvm_rank.artifact.manifest import FileEntry, Manifest
+
+if TYPE_CHECKING:
+    from tvm_rank.frontend.tables import Stack
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Artifact:
+    """A compiled model in memory. `save` writes it; `tvm_rank.load` reads what was written."""
+
+    manifest: Manifest
+    executable: Any
+    stacks: Sequence[Stack]
+    tables: Mapping[str, np.ndarray]
+    config: str
+    stages: Mapping[str, str]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the artifact to the folder `path`, replacing an artifact that is there. Raises ArtifactError if something else is."""
+        store.write(path, self._fill, self._finish)
+
+    def _finish(self, files: dict[str, FileEntry]) -> Manifest:
+        return dataclasses.replace(self.manifest, files=files)
+
+    def _fill(self, folder: pathlib.Path) -> None:
+        from tvm_rank.frontend.tables import write_stack
+
+        with _quiet():
+            self.executable.export_library(str(folder / store.LIBRARY))
+        (folder / store.FEATURES).write_text(self.config, encoding="utf-8")
+        (folder / "tables").mkdir()
+        for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):
+            write_stack(stack, self.tables, folder / entry.file)
+        (folder / store.STAGES).mkdir()
+        for name, text in self.stages.items():
+            (folder / store.STAGES / f"{name}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TVM's "Saved/Loaded" lines, which C++ writes, out of the user's sight; they are shown when the call fails."""
+    with tempfile.TemporaryFile() as caught:
+        saved = os.dup(2)
+        try:
+            os.dup2(caught.fileno(), 2)
+            yield
+        except BaseException:
+            caught.seek(0)
+            os.write(saved, caught.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,69 @@
+"""compile_features: a feature configuration alone, compiled to a program that gives the features themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tvm_rank.config.load import load_config
+from tvm_rank.config.spec import Feature, FeatureConfig, NumBuckets
+from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.program import FeatureProgram, ProgramPlan, Refusal
+
+
+def compile_features(
+    fg: Mapping[str, Any] | str | os.PathLike[str],
+    hash_function: str | None = None,
+    target: object = "cpu",
+    base_dir: str | os.PathLike[str] = ".",
+    threads: int | None = None,
+) -> FeatureProgram:
+    """Compile the features of a configuration.
+
+    fg: fg.json as a dict, or its path · hash_function: "std" or "farm"; None takes the configuration's own, "std" if it has none ·
+    target: see `tvm_rank.target`; it must run here · base_dir: where the configuration's files (vocabularies) lie · threads: how many
+    threads a call uses (None: all cores).
+
+    Raises ConfigError with all problems of the configuration, TargetError for a target that does not run here.
+    """
+    return program_of(load_config(fg, hash_function=hash_function, base_dir=base_dir), target, threads)
+
+
+def program_of(config: FeatureConfig, target: object = "cpu", threads: int | None = None) -> FeatureProgram:
+    """The program of a loaded configuration."""
+    import tvm
+
+    from te_schedules.column_group import kernel, op, ragged
+    from te_schedules.lower import PIPELINE
+    from tvm_rank.lowering import column_of
+    from tvm_rank.lowering.fields import FieldTable
+    from tvm_rank.target import resolve
+
+    tvm_runtime.load()
+    resolved = resolve(target)
+    table = FieldTable()
+    columns = [column_of(feature, table, config.hash_function) for feature in config.features]
+    module, layouts = ragged.module(columns, max(1, len(table.uses)), kernel.Knobs())
+    library = tvm.tirx.build(module, target=resolved.tvm_target, pipeline=PIPELINE)
+    plan = ProgramPlan(
+        uses=table.uses,
+        features=tuple(column.name for column in columns),
+        ids=tuple((column.name, column.kind.weighted) for column in columns if column.kind.yields_ids),
+        numbers=tuple((column.name, op.dimension(column)) for column in columns if not column.kind.yields_ids),
+        constants={name: (layout.ints, layout.floats, layout.bytes) for name, layout in layouts.items()},
+        refusals={name: refusals_of(layout.refusals, config.features) for name, layout in layouts.items()},
+    )
+    return FeatureProgram(plan, {name: library[name] for name in (*layouts, "check_columns")}, threads)
+
+
+def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refusal, ...]:
+    """Why each of these features refuses a row."""
+    by_name = {feature.name: feature for feature in features}
+    return tuple(Refusal(feature=name, rule=_rule(by_name[name])) for name in names)
+
+
+def _rule(feature: Feature) -> str:
+    if isinstance(feature.bucketizer, NumBuckets):
+        return "num_buckets wants integers, and this text is none; clean the column, or use hash_bucket_size"
+    return f"wants {feature.value_dim} value{'s' if feature.value_dim != 1 else ''} a row (value_dim), and this row has another number"

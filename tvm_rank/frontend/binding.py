@@ -1,0 +1,162 @@
+"""Which features feed which input of the dense model: by name, the feature's or else the group's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tvm_rank.config.spec import ComboFeature, Feature, FeatureConfig, IdFeature, OverlapFeature, RawFeature
+from tvm_rank.errors import ModelError
+from tvm_rank.frontend.dense_model import ModelInput
+from tvm_rank.frontend.nearest import did_you_mean
+from tvm_rank.frontend.tables import TableNeed
+
+SEQUENCE_SUFFIXES = ("__mask", "__length")
+NO_SEQUENCES = "sequences are not supported yet; pool the feature with a combiner, and give the model a float input (N, d)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """One model input and its source.
+
+    kind "value": float32 (N, d), the pooled embeddings and values of `features`, one after the other along d.
+    kind "id": int64 (N) or (N, 1), the bucket id of the one feature in `features`; of several ids of a row, the first.
+    """
+
+    input: ModelInput
+    kind: Literal["value", "id"]
+    features: tuple[Feature, ...]
+
+
+def bind_inputs(model_inputs: Sequence[ModelInput], config: FeatureConfig, source: str) -> tuple[Binding, ...]:
+    """One binding per input, in the order of the inputs.
+
+    Raises one ModelError with the problems of all inputs: a name that is neither a feature's nor a group's, a width that the
+    features do not add up to, a feature that has no value of the kind that the input wants, a sequence.
+    """
+    bindings, problems = [], []
+    for entry in model_inputs:
+        features = _features_of(entry.name, config)
+        found = _problems(entry, features, config)
+        problems += [f"input '{entry.name}' {problem}" for problem in found]
+        if not found:
+            kind: Literal["value", "id"] = "value" if entry.dtype == "float32" else "id"
+            bindings.append(Binding(input=entry, kind=kind, features=features))
+    if problems:
+        raise ModelError(source, problems)
+    return tuple(bindings)
+
+
+def feature_width(feature: Feature) -> int | None:
+    """The number of float32 values that the feature adds to a float input, or None when it has none (ids, no embedding)."""
+    if feature.embedding is not None:
+        return feature.embedding.dim
+    if feature.bucketizer is not None:
+        return None
+    if isinstance(feature, RawFeature):
+        return max(1, feature.value_dim)
+    return 1 if isinstance(feature, OverlapFeature) else None
+
+
+def table_needs(bindings: Iterable[Binding], source: str = "features") -> dict[str, TableNeed]:
+    """{table: what is asked of it} over the features with an embedding that feed a float input, in order of first use.
+
+    Features that share a table must agree on its width; its id space is the largest of theirs. Raises ModelError otherwise.
+    """
+    users: dict[str, dict[str, Feature]] = {}
+    for binding in bindings:
+        for feature in binding.features:
+            if binding.kind == "value" and feature.embedding is not None:
+                users.setdefault(feature.embedding.table, {})[feature.name] = feature
+    needs, problems = {}, []
+    for table, features in users.items():
+        dims = {name: f.embedding.dim for name, f in features.items() if f.embedding}
+        if len(set(dims.values())) > 1:
+            widths = ", ".join(f"{name} {dim}" for name, dim in dims.items())
+            problems.append(
+                f"table '{table}' is shared with different embedding_dim ({widths}); give them one, or their own tables"
+            )
+            continue
+        space = max(f.bucketizer.id_space for f in features.values() if f.bucketizer)
+        needs[table] = TableNeed(dim=next(iter(dims.values())), id_space=space, used_by=tuple(features))
+    if problems:
+        raise ModelError(source, problems)
+    return needs
+
+
+def unused_features(config: FeatureConfig, bindings: Iterable[Binding]) -> tuple[str, ...]:
+    """Names of the features that feed no input, in configuration order."""
+    used = {feature.name for binding in bindings for feature in binding.features}
+    return tuple(feature.name for feature in config.features if feature.name not in used)
+
+
+def _features_of(name: str, config: FeatureConfig) -> tuple[Feature, ...]:
+    """The feature of that name, else the features of the group of that name in configuration order, else none."""
+    named = tuple(feature for feature in config.features if feature.name == name)
+    return named or tuple(feature for feature in config.features if feature.group == name)
+
+
+def _problems(entry: ModelInput, features: tuple[Feature, ...], config: FeatureConfig) -> list[str]:
+    if not features:
+        if entry.name.endswith(SEQUENCE_SUFFIXES):
+            return [f"is for a sequence: {NO_SEQUENCES}"]
+        known = {f.name for f in config.features} | {f.group for f in config.features if f.group}
+        hint = did_you_mean(entry.name, sorted(known)) or "; name the graph input after the feature or the group that feeds it"
+        return [f"is neither a feature nor a group of {config.source}{hint}"]
+    return _value_problems(entry, features) if entry.dtype == "float32" else _id_problems(entry, features)
+
+
+def _value_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
+    if len(entry.shape) == 2:
+        return [f"is float {_shape_text(entry)}: {NO_SEQUENCES}"]
+    if len(entry.shape) != 1:
+        return [f"is float {_shape_text(entry)}; wanted (N, d): export it with one axis after the batch"]
+    problems, widths = [], []
+    for feature in features:
+        width = feature_width(feature)
+        if width is not None and (feature.embedding is None or feature.bucketizer is not None):
+            widths.append((feature.name, width))
+        elif feature.bucketizer is not None:
+            problems.append(
+                f"is float, but '{feature.name}' ({feature.path}) makes ids without an embedding; give it an embedding_dim"
+            )
+        else:
+            advice = "give it a bucketizer such as hash_bucket_size, and an embedding_dim"
+            problems.append(f"is float, but '{feature.name}' ({feature.path}) makes neither numbers nor ids; {advice}")
+    total = sum(width for _, width in widths)
+    if not problems and total != entry.shape[0]:
+        listed = ", ".join(f"{name} {width}" for name, width in widths)
+        advice = "correct embedding_dim, value_dim or the members of the group, or export the model for this width"
+        problems.append(f"is {entry.shape[0]} wide, but its features are {total} wide ({listed}); {advice}")
+    return problems
+
+
+def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
+    if entry.shape not in ((), (1,)):
+        if len(entry.shape) == 1:
+            return [f"is int64 {_shape_text(entry)}: {NO_SEQUENCES}"]
+        return [f"is int64 {_shape_text(entry)}; wanted (N) or (N, 1), one id per item"]
+    if len(features) > 1:
+        names = ", ".join(feature.name for feature in features)
+        return [f"is int64, one id per item, but the group has {len(features)} features ({names}); make one input per feature"]
+    feature = features[0]
+    where = f"is int64, but '{feature.name}' ({feature.path})"
+    if feature.bucketizer is None:
+        return [f"{where} makes no ids; give it a bucketizer such as hash_bucket_size or boundaries, or make the input float"]
+    problems = []
+    if isinstance(feature, (IdFeature, ComboFeature)) and not feature.default_value:
+        problems.append(f"{where} has no id for a row without a value; give it a default_value")
+    if isinstance(feature, RawFeature) and feature.value_dim > 1:
+        problems.append(f"{where} makes {feature.value_dim} ids per item; set value_dim to 1, or make the input float")
+    if isinstance(feature, IdFeature) and feature.weighted:
+        problems.append(f"{where} is weighted, and an id has no weight; make the input float with an embedding_dim")
+    space = feature.bucketizer.id_space
+    if entry.rows is not None and space > entry.rows:
+        advice = "make the id space smaller, or export the model with a larger table"
+        problems.append(f"indexes {entry.rows} rows in the model, but the ids of '{feature.name}' run to {space - 1}; {advice}")
+    return problems
+
+
+def _shape_text(entry: ModelInput) -> str:
+    return f"({', '.join(['N', *map(str, entry.shape)])})"

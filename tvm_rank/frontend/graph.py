@@ -1,0 +1,119 @@
+"""Features, lookups and the dense model in one Relax function.
+
+    main(request_columns (fields, WORDS), item_columns (fields, WORDS), rows: Shape [R, N], item_request (N,) int32, stack_<dim> ...)
+
+R rows of user and context fields, N items, `item_request[n]` the row of item n. What depends on the request alone is computed with
+R rows and taken to the items where it meets them; the passes push that `take` as late as they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import tvm
+from tvm import relax, tirx
+
+from te_schedules import check_columns
+from te_schedules.column import WORDS
+from te_schedules.column_group import op
+from te_schedules.feature import Column
+from tvm_rank.config.spec import Feature, FeatureConfig
+from tvm_rank.frontend.binding import Binding
+from tvm_rank.frontend.dense_model import DenseModel
+from tvm_rank.frontend.tables import Stack
+from tvm_rank.lowering import column_of
+from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.runtime.columns import FieldUse
+
+DENSE = "dense"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankGraph:
+    """The module, and the fields of its two descriptor tables by row."""
+
+    mod: tvm.IRModule
+    request_uses: tuple[FieldUse, ...]
+    item_uses: tuple[FieldUse, ...]
+
+
+def build_graph(config: FeatureConfig, bindings: Sequence[Binding], stacks: Sequence[Stack], model: DenseModel) -> RankGraph:
+    """The graph of a whole ranking model; bindings are in the order of the model's inputs."""
+    return _Builder(config, stacks).build(bindings, model)
+
+
+class _Builder:
+    def __init__(self, config: FeatureConfig, stacks: Sequence[Stack]):
+        self.config = config
+        self.request, self.item = tirx.Var("R", "int64"), tirx.Var("N", "int64")
+        self.tables: dict[str, tuple[int, relax.Var]] = {}
+        self.stacks = []
+        for stack in stacks:
+            var = relax.Var(f"stack_{stack.dim}", relax.TensorType([stack.rows, stack.dim], "float32"))
+            self.stacks.append(var)
+            self.tables |= {name: (row, var) for name, row in zip(stack.names, stack.row_offsets, strict=True)}
+        self.bb = relax.BlockBuilder()
+        self.emitted: dict[str, relax.Var] = {}
+
+    def build(self, bindings: Sequence[Binding], model: DenseModel) -> RankGraph:
+        fields = {True: FieldTable(), False: FieldTable()}
+        features = {f.name: f for binding in bindings for f in binding.features}
+        columns = {name: column_of(f, fields[f.is_request], self.config.hash_function) for name, f in features.items()}
+        self.columns: Mapping[str, Column] = columns
+        self.sides = {
+            side: relax.Var(name, relax.TensorType([max(1, len(fields[side].uses)), WORDS], "int64"))
+            for side, name in ((True, "request_columns"), (False, "item_columns"))
+        }
+        rows = relax.Var("rows", relax.ShapeType([self.request, self.item]))
+        self.item_request = relax.Var("item_request", relax.TensorType([self.item], "int32"))
+        params = [self.sides[True], self.sides[False], rows, self.item_request, *self.stacks]
+        bb = self.bb
+        dense = bb.add_func(model.mod["main"].without_attr("global_symbol"), DENSE)
+        with bb.function("main", params, attrs={"global_symbol": "main"}), bb.dataflow():
+            inputs = [self._input(binding) for binding in bindings]
+            result = bb.emit(relax.Call(dense, inputs))
+            fields_out = [relax.TupleGetItem(result, k) for k in range(len(model.outputs))]
+            bb.emit_func_output(bb.emit_output(relax.Tuple(fields_out)))
+        self._check_columns()
+        mod = bb.get()
+        return RankGraph(mod=mod, request_uses=fields[True].uses, item_uses=fields[False].uses)
+
+    def _check_columns(self) -> None:
+        """check_columns(columns) -> status (fields,): see `te_schedules/check_columns.py`."""
+        fields = tirx.Var("fields", "int64")
+        columns = relax.Var("columns", relax.TensorType([fields, WORDS], "int64"))
+        kernel = self.bb.add_func(check_columns.prim_func("check_columns_kernel"), "check_columns_kernel")
+        with self.bb.function("check_columns", [columns], attrs={"global_symbol": "check_columns"}), self.bb.dataflow():
+            status = self.bb.emit_output(relax.call_tir(kernel, (columns,), relax.TensorType([fields], "int64")))
+            self.bb.emit_func_output(status)
+
+    def _input(self, binding: Binding) -> relax.Expr:
+        """The value of a model input: runs of features of one side, side by side."""
+        runs = []
+        for is_request, members in groupby(binding.features, key=lambda feature: feature.is_request):
+            parts = [self._value(feature, binding.kind) for feature in members]
+            run = parts[0] if len(parts) == 1 else self.bb.emit(relax.op.concat(parts, axis=1))
+            runs.append(self.bb.emit(relax.op.take(run, self.item_request, axis=0)) if is_request else run)
+        whole = runs[0] if len(runs) == 1 else self.bb.emit(relax.op.concat(runs, axis=1))
+        return whole if binding.input.shape else self.bb.emit(relax.op.squeeze(whole, axis=[1]))
+
+    def _value(self, feature: Feature, kind: str) -> relax.Var:
+        """The feature as (rows, width): its embedding, its numbers, or its first id."""
+        ids = self._emit(feature)
+        if kind == "id":
+            return self.bb.emit(op.first_id(ids), feature.name)
+        if feature.embedding is None:
+            return ids
+        row, stack = self.tables[feature.embedding.table]
+        call = op.lookup(ids, stack, combiner=feature.embedding.combiner, table=feature.embedding.table, table_row=row)
+        return self.bb.emit(call)
+
+    def _emit(self, feature: Feature) -> relax.Var:
+        """The feature operator, once for each feature."""
+        if feature.name not in self.emitted:
+            rows = self.request if feature.is_request else self.item
+            call = op.feature(self.sides[feature.is_request], rows, self.columns[feature.name])
+            self.emitted[feature.name] = self.bb.emit(call)
+        return self.emitted[feature.name]

@@ -1,0 +1,201 @@
+"""TVM's ONNX importer with the converters that a ranking model needs otherwise: plain graphs, and safe reads.
+
+Seen in apache-tvm 0.27 (`tvm.relax.frontend.onnx`):
+- Gather reads with mode "fast" (an index out of range is a crash) and spells negative indices with run-time shape arithmetic.
+- Min, Max, Sum and Mean of several tensors stack them and reduce; Clip is emitted as TIR, which no graph pass can see into.
+- Gemm leaves the transposition and the scaling of constant weights to run time; BatchNormalization has its five inputs.
+- Expand to a constant shape fails on a symbolic batch; Squeeze without axes may drop the batch; x[:, 1:3] and arange(N) lose it.
+- GatherElements, GatherND and the scatters do not check their indices either.
+- Dropout, LayerNormalization, BatchNormalization give placeholders for results that they do not compute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import tvm
+from tvm import relax
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
+
+from tvm_rank.frontend.onnx_indexing import (
+    convert_expand,
+    convert_gather,
+    convert_one_hot,
+    convert_range,
+    convert_slice,
+    convert_squeeze,
+    with_indices_in_range,
+    with_tuples_in_range,
+)
+from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, array_of, constant, is_constant, shape_of
+
+MAX_PRODUCTS = 4  # largest exponent that becomes products
+
+
+class Importer(ONNXGraphImporter):
+    """TVM's importer, with `CONVERTERS` before its own, one binding per node, and the node at work in `current_node`."""
+
+    def __init__(self) -> None:
+        super().__init__(shape_dict={}, dtype_dict={}, keep_params_in_input=False, sanitize=False)
+        self.current_node: str | None = None
+
+    def close(self) -> None:
+        """End the block that a failed import leaves open: TVM would warn of it on stderr when the builder goes."""
+        with contextlib.suppress(Exception):
+            self.bb._end_block()
+
+    def _parse_value_proto(self, value_proto: Any) -> str:
+        if isinstance(value_proto, onnx.NodeProto):
+            self.current_node = value_proto.name
+        return super()._parse_value_proto(value_proto)
+
+    def _convert_operator(self, op_name: str, inputs: Inputs, attrs: Attributes, opset: int) -> Any:
+        own = CONVERTERS.get(op_name)
+        result = own(inputs, attrs, opset) if own else None
+        if result is None:
+            result = super()._convert_operator(op_name, inputs, attrs, opset)
+        if isinstance(result, tvm.ir.Call) and isinstance(self.bb.normalize(result).ty, relax.TensorType):
+            return self.bb.emit(result)  # else every consumer would repeat the call
+        return result
+
+
+def converter_names() -> frozenset[str]:
+    """The operators of the standard domain that can be converted; If is none (see onnx_prepare.inline_constant_branches)."""
+    return frozenset(_get_convert_map())
+
+
+def _pairwise(op: Callable[[Any, Any], Any]) -> Callable[[Inputs, Attributes, int], Any]:
+    def convert(inputs: Inputs, _attrs: Attributes, _opset: int) -> Any:
+        if any(shape_of(value) is None for value in inputs) or all(map(is_constant, inputs)):
+            return None
+        return functools.reduce(op, inputs)
+
+    return convert
+
+
+def _mean(inputs: Inputs, attrs: Attributes, opset: int) -> Any:
+    total = _pairwise(relax.op.add)(inputs, attrs, opset)
+    return None if total is None else relax.op.divide(total, relax.const(len(inputs), inputs[0].ty.dtype))
+
+
+def _clip(inputs: Inputs, _attrs: Attributes, _opset: int) -> Any:
+    x, low, high = inputs[0], inputs[1], inputs[2]
+    if any(bound is not None and (not is_constant(bound) or np.isnan(array_of(bound)).any()) for bound in (low, high)):
+        return None
+    if shape_of(x) is None or is_constant(x):
+        return None
+    if low is not None and not np.isneginf(array_of(low)):
+        x = relax.op.maximum(x, low)
+    return x if high is None or np.isposinf(array_of(high)) else relax.op.minimum(x, high)
+
+
+def _gemm(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
+    """matmul(a, b) + c, with transposition and scale put into constant weights."""
+    a, b, c = inputs[0], inputs[1], inputs[2]
+    if not is_constant(b):
+        return None
+    alpha, beta = attrs.get("alpha", 1.0), attrs.get("beta", 1.0)
+    weights = array_of(b).T if attrs.get("transB", 0) else array_of(b)
+    weights = np.ascontiguousarray(weights if alpha == 1.0 else weights * weights.dtype.type(alpha))
+    product = relax.op.matmul(relax.op.permute_dims(a, [1, 0]) if attrs.get("transA", 0) else a, constant(weights))
+    if c is None or beta == 0.0:
+        return product
+    if beta != 1.0 and is_constant(c):
+        c = constant(array_of(c) * array_of(c).dtype.type(beta))
+    elif beta != 1.0:
+        c = relax.op.multiply(c, relax.const(beta, c.ty.dtype))
+    return relax.op.add(product, c)
+
+
+def _batch_normalization(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
+    """x * a + b, with a = scale / sqrt(var + epsilon) and b = bias - mean * a in float64, then rounded once."""
+    if attrs.get("training_mode", 0):
+        raise NotConvertible("it is in training mode; export in evaluation mode (model.eval())")
+    if attrs["tvm_custom"]["num_outputs"] > 1:
+        raise NotConvertible("its running mean and variance are used; export in evaluation mode (model.eval())")
+    x, *parameters = inputs[:5]
+    shape = shape_of(x)
+    if shape is None or not all(map(is_constant, parameters)):
+        raise NotConvertible("its scale, bias, mean and variance must be constants, and the rank of its input known")
+    scale, bias, mean, variance = (array_of(p).astype(np.float64) for p in parameters)
+    factor = scale / np.sqrt(variance + attrs.get("epsilon", 1e-5))
+    offset = bias - mean * factor
+    trailing = (slice(None), *[None] * (len(shape) - 2))
+    dtype = str(x.ty.dtype)
+    product = relax.op.multiply(x, constant(factor[trailing].astype(dtype)))
+    return relax.op.add(product, constant(offset[trailing].astype(dtype)))
+
+
+def _layer_normalization(_inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
+    if attrs["tvm_custom"]["num_outputs"] > 1:
+        raise NotConvertible("its mean and its inverse deviation are used, which are not computed; compute them with ReduceMean")
+
+
+def _dropout(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
+    """The input itself. A model that asks for random zeros when it scores was exported in training mode."""
+    if len(inputs) > 2 and inputs[2] is not None and not (is_constant(inputs[2]) and not array_of(inputs[2]).any()):
+        raise NotConvertible("it is in training mode; export in evaluation mode (model.eval())")
+    if attrs["tvm_custom"]["num_outputs"] > 1:
+        raise NotConvertible("its mask is used; export in evaluation mode (model.eval())")
+    return inputs[0]
+
+
+def _softmax(inputs: Inputs, attrs: Attributes, opset: int) -> Any:
+    """Before opset 13 softmax runs over all axes from `axis` on, which is plain softmax where that is the last one."""
+    dims = shape_of(inputs[0])
+    if opset >= 13 or dims is None or attrs.get("axis", 1) not in (-1, len(dims) - 1):
+        return None
+    return relax.op.nn.softmax(inputs[0], axis=-1)
+
+
+def _power(inputs: Inputs, _attrs: Attributes, _opset: int) -> Any:
+    """Products for small whole exponents, square root for 0.5.
+
+    The exponent may have a dtype of its own (x ** 2 is often exported with an int64 two); the result has that of the base.
+    """
+    base, exponent = inputs
+    if shape_of(base) is None or shape_of(exponent) is None or is_constant(base):
+        return None
+    dtype = str(base.ty.dtype)
+    if is_constant(exponent) and array_of(exponent).size == 1 and len(shape_of(exponent) or []) <= len(shape_of(base) or []):
+        value = float(array_of(exponent).item())
+        if value in range(1, MAX_PRODUCTS + 1):
+            return functools.reduce(relax.op.multiply, [base] * int(value))
+        if value == 0.5 and dtype.startswith("float"):
+            return relax.op.sqrt(base)
+    if dtype == str(exponent.ty.dtype):
+        return None
+    if dtype.startswith("float"):
+        return relax.op.power(base, relax.op.astype(exponent, dtype))
+    return relax.op.astype(relax.op.power(relax.op.astype(base, "float64"), relax.op.astype(exponent, "float64")), dtype)
+
+
+CONVERTERS: dict[str, Callable[[Inputs, Attributes, int], Any]] = {
+    "BatchNormalization": _batch_normalization,
+    "Clip": _clip,
+    "Dropout": _dropout,
+    "Expand": convert_expand,
+    "Gather": convert_gather,
+    "GatherElements": with_indices_in_range,
+    "GatherND": with_tuples_in_range,
+    "Gemm": _gemm,
+    "LayerNormalization": _layer_normalization,
+    "Max": _pairwise(relax.op.maximum),
+    "Mean": _mean,
+    "Min": _pairwise(relax.op.minimum),
+    "OneHot": convert_one_hot,
+    "Pow": _power,
+    "Range": convert_range,
+    "Scatter": with_indices_in_range,
+    "ScatterElements": with_indices_in_range,
+    "ScatterND": with_tuples_in_range,
+    "Slice": convert_slice,
+    "Softmax": _softmax,
+    "Squeeze": convert_squeeze,
+    "Sum": _pairwise(relax.op.add),
+}

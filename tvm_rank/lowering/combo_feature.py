@@ -1,0 +1,19 @@
+"""combo_feature -> kernel column."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from te_schedules.feature import Column, ComboKind
+from tvm_rank.config.spec import ComboFeature
+from tvm_rank.lowering import bucketizers
+from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.runtime.columns import TEXT
+
+
+def column(feature: ComboFeature, fields: FieldTable, hash_function: str) -> Column:
+    """The column of the feature."""
+    rule, ints, arrays = bucketizers.of_text(feature, hash_function)
+    arrays["prefix"] = np.frombuffer(feature.prefix.encode(), np.uint8)
+    rows = tuple(fields.row(field, TEXT) for field in feature.fields)
+    return Column(name=feature.name, kind=ComboKind(bucketizer=rule, field_count=len(rows)), fields=rows, ints=ints, arrays=arrays)

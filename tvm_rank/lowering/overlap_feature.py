@@ -1,0 +1,28 @@
+"""overlap_feature -> kernel column."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from te_schedules.feature import Column, OverlapKind
+from tvm_rank.config.spec import Boundaries, OverlapFeature
+from tvm_rank.lowering import bucketizers
+from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.normalizers import shape_of
+from tvm_rank.runtime.columns import TEXT
+
+
+def column(feature: OverlapFeature, fields: FieldTable, hash_function: str) -> Column:
+    """The column of the feature; the hash function does not matter to it."""
+    del hash_function
+    shape, numbers = shape_of(feature.normalizer)
+    rows = tuple(fields.row(field, TEXT) for field in feature.fields)
+    ints = {"dimension": 1, "separator": ord(feature.separators[-1])}
+    missing = float(feature.default_value or 0)
+    arrays = {"normalizer": numbers, "missing": np.array([missing], np.float32).astype(np.float64)}
+    if isinstance(feature.bucketizer, Boundaries):
+        more, tables = bucketizers.of_number(feature.bucketizer, [])
+        ints |= more
+        arrays |= tables
+    kind = OverlapKind(method=feature.method, normalizer=shape, bucketized=feature.bucketizer is not None)
+    return Column(name=feature.name, kind=kind, fields=rows, ints=ints, arrays=arrays)

@@ -1,0 +1,41 @@
+"""raw_feature -> kernel column."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from te_schedules.feature import Column, RawKind
+from tvm_rank.config.spec import Boundaries, RawFeature
+from tvm_rank.lowering import bucketizers
+from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.normalizers import shape_of
+from tvm_rank.runtime.columns import NUMBER
+
+
+def column(feature: RawFeature, fields: FieldTable, hash_function: str) -> Column:
+    """The column of the feature; the hash function does not matter to it."""
+    del hash_function
+    shape, numbers = shape_of(feature.normalizer)
+    defaults = _defaults(feature)
+    ints = {"dimension": feature.value_dim, "separator": ord(feature.separators[-1])}
+    arrays = {"normalizer": numbers}
+    if isinstance(feature.bucketizer, Boundaries):
+        more, tables = bucketizers.of_number(feature.bucketizer, defaults)
+        ints |= more | {"null_id": -1 if defaults else bucketizers.bucket_of(feature.bucketizer, 0.0)}
+        arrays |= tables
+    else:
+        filled = np.array(defaults or [0.0] * feature.value_dim, np.float32)
+        arrays["defaults"] = filled.astype(np.float64)
+    kind = RawKind(normalizer=shape, bucketized=feature.bucketizer is not None)
+    return Column(name=feature.name, kind=kind, fields=(fields.row(feature.fields[0], NUMBER),), ints=ints, arrays=arrays)
+
+
+def _defaults(feature: RawFeature) -> list[float]:
+    """The numbers of `default_value`; one number stands for all dimensions."""
+    if not feature.default_value:
+        return []
+    texts = re.split("|".join(map(re.escape, feature.separators)), feature.default_value)
+    numbers = [float(text) for text in texts if text]
+    return numbers * feature.value_dim if len(numbers) == 1 else numbers

@@ -1,0 +1,132 @@
+"""What the references of all feature types share: columns to texts, texts to ids. Plain loops, obviously right, slow.
+
+A reference is the definition of its feature type; kernels agree with it, never the reverse.
+
+Columns are Arrow arrays of int32, int64, float32, float64 or string, lists of those, and map<string|int, number> for weighted ids.
+Strings are bytes here: a NUL or invalid UTF-8 is as good as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tvm_rank.config.number import parse_float, parse_int64
+from tvm_rank.config.spec import Feature, HashBucket, NumBuckets, Vocabulary
+from tvm_rank.errors import InputError
+from tvm_rank.ops.hashes import hash_farm, hash_std
+from tvm_rank.output import FeatureOutput
+
+__all__ = [
+    "ACCEPTED", "HASHES", "check_columns", "default_token_ids", "format_numbers", "hash_farm", "hash_std", "id_function",
+    "is_number", "is_scalar_number", "parse_float", "parse_int64", "ragged", "row_in", "texts", "tokens",
+]  # fmt: skip
+
+ACCEPTED = "int32, int64, float32, float64, string, or a list of one of them"
+HASHES: dict[str, Callable[[bytes], int]] = {"std": hash_std, "farm": hash_farm}
+
+_NUMBERS = (pa.int32(), pa.int64(), pa.float32(), pa.float64())
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """True for the number types that are accepted, and for lists of them."""
+    return (kind.value_type if pa.types.is_list(kind) else kind) in _NUMBERS
+
+
+def is_scalar_number(kind: pa.DataType) -> bool:
+    """True for a column of numbers without lists."""
+    return kind in _NUMBERS
+
+
+def _is_accepted(kind: pa.DataType, with_map: bool) -> bool:
+    if pa.types.is_map(kind):
+        return with_map and kind.key_type in (pa.string(), pa.int32(), pa.int64()) and kind.item_type in _NUMBERS
+    return is_number(kind) or (kind.value_type if pa.types.is_list(kind) else kind) == pa.string()
+
+
+def check_columns(feature: Feature, columns: Sequence[pa.Array], rows: int, *, with_map: bool = False) -> None:
+    """Raise InputError unless there is one column for each field, of an accepted type, with `rows` rows or one row for all."""
+    if len(columns) != len(feature.fields):
+        raise InputError(f"feature {feature.name!r}: wanted {len(feature.fields)} columns, got {len(columns)}")
+    for field, column in zip(feature.fields, columns, strict=True):
+        where = f"feature {feature.name!r}, field {field.side}:{field.name}"
+        if not _is_accepted(column.type, with_map):
+            more = ", or map<string or int, number>" if with_map else ""
+            raise InputError(f"{where}: type {column.type} is not accepted; cast the column to {ACCEPTED}{more}")
+        if len(column) not in (rows, 1):
+            raise InputError(f"{where}: wanted {rows} rows, or 1 for all, got {len(column)}")
+
+
+def row_in(column: pa.Array, row: int) -> int:
+    """The row of the column that serves row `row` of the batch: a column of one row serves all."""
+    return 0 if len(column) == 1 else row
+
+
+def format_numbers(column: pa.Array) -> pa.Array:
+    """The texts of a number column, as Arrow casts to string: 7 -> "7", 5.2 -> "5.2", 1.0 -> "1", 1e20 -> "1e+20"."""
+    return pc.cast(column, pa.string())
+
+
+def texts(column: pa.Array) -> list[bytes | None]:
+    """The text of each element of a column without lists; None for null."""
+    as_text = format_numbers(column) if column.type in _NUMBERS else column
+    return pc.cast(as_text, pa.binary()).to_pylist()
+
+
+def tokens(column: pa.Array, row: int, separators: Sequence[str] = ("\x1d",)) -> list[bytes]:
+    """The texts of a row, in order; none when the row is missing.
+
+    A scalar string is split at every separator byte; elements of a list are not. Numbers are formatted. Empty texts and null
+    elements are dropped, so that null, "", [], [null] and "\\x1d" are all missing.
+    """
+    at = row_in(column, row)
+    if pa.types.is_list(column.type):
+        values = column[at].values
+        return [text for text in texts(values) if text] if values is not None else []
+    text = texts(column.slice(at, 1))[0] or b""
+    if column.type == pa.string():
+        for separator in separators[1:]:
+            text = text.replace(separator.encode(), separators[0].encode())
+        return [part for part in text.split(separators[0].encode()) if part]
+    return [text] if text else []
+
+
+def id_function(feature: Feature, hash_function: str) -> Callable[[bytes, int], int]:
+    """The function (text, row) -> id of a feature's bucketizer; `text` has its prefix already. The row is for messages."""
+    bucketizer = feature.bucketizer
+    if isinstance(bucketizer, HashBucket):
+        hash_text, size = HASHES[hash_function], bucketizer.size
+        return lambda text, _row: hash_text(text) % size
+    if isinstance(bucketizer, Vocabulary):
+        entries, unknown = {word.encode(): number for word, number in bucketizer.entries}, bucketizer.default
+        return lambda text, _row: entries.get(text, unknown)
+    assert isinstance(bucketizer, NumBuckets)
+    return lambda text, row: _number_id(feature, bucketizer.size, text, row)
+
+
+def _number_id(feature: Feature, size: int, text: bytes, row: int) -> int:
+    number = parse_int64(text)
+    if number is None:
+        raise InputError(
+            f"feature {feature.name!r}, row {row}: num_buckets wants an integer, got {text.decode(errors='replace')[:40]!r}; "
+            "clean the column, or use hash_bucket_size"
+        )
+    return number if 0 <= number < size else 0
+
+
+def default_token_ids(feature: Feature, hash_function: str) -> list[int]:
+    """The ids of a missing row: `default_value` as one token, not split and without prefix; none when it is ""."""
+    text = feature.default_value.encode()
+    return [id_function(feature, hash_function)(text, 0)] if text else []
+
+
+def ragged(rows: Sequence[Sequence[int]], weights: Sequence[Sequence[np.float32]] | None = None) -> FeatureOutput:
+    """The output whose row r has the ids rows[r], and the weights weights[r]."""
+    return FeatureOutput(
+        values=np.array([value for row in rows for value in row], np.int64),
+        lengths=np.array([len(row) for row in rows], np.int32),
+        weights=None if weights is None else np.array([weight for row in weights for weight in row], np.float32),
+    )

@@ -1,0 +1,55 @@
+"""All passes, in order. Each phase is a point at which the module can be printed (`tvm-rank inspect --stage`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tvm
+from tvm import relax
+
+from relay_passes.fuse_dense import FuseDense
+from relay_passes.lower_columns import LowerColumns
+from te_schedules.dense.tiles import tiles_for
+from te_schedules.lower import PIPELINE
+
+Pass = tvm.transform.Pass
+
+
+def phases(target: tvm.target.Target) -> dict[str, list[Pass]]:
+    """Phase -> passes."""
+    transform = relax.transform
+    return {
+        "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
+        "graph": [FuseDense(tiles_for(target)), LowerColumns()],
+        "legalize": [transform.DecomposeOpsForInference(), transform.LegalizeOps(), transform.AnnotateTIROpPattern(), transform.FoldConstant()],
+        "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"])],
+        "lower": [
+            transform.RewriteDataflowReshape(),
+            transform.ToNonDataflow(),
+            transform.RemovePurityChecking(),
+            transform.CallTIRRewrite(),
+            transform.StaticPlanBlockMemory(),
+            transform.LowerAllocTensor(),
+            transform.KillAfterLastUse(),
+            transform.LowerRuntimeBuiltin(),
+            transform.ComputePrimValue(),
+            transform.VMShapeLower(),
+            transform.AttachGlobalSymbol(),
+        ],
+    }
+
+
+def run(mod: tvm.IRModule, target: tvm.target.Target, after: Callable[[str, tvm.IRModule], None] | None = None) -> tvm.IRModule:
+    """Run all phases; `after(phase, module)` is called behind each of them."""
+    with target:
+        for name, passes in phases(target).items():
+            mod = tvm.transform.Sequential(passes, name=name)(mod)
+            if after is not None:
+                after(name, mod)
+    return mod
+
+
+def build(mod: tvm.IRModule, target: tvm.target.Target) -> relax.VMExecutable:
+    """Machine code for a module that went through `run`."""
+    nothing = tvm.transform.Sequential([])
+    return relax.build(mod, target, relax_pipeline=nothing, tir_pipeline=PIPELINE)

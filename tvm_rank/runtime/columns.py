@@ -1,0 +1,165 @@
+"""Request columns -> the descriptor table that kernels read (`te_schedules/column.py` draws it), without copying Arrow's buffers.
+
+Accepted: pyarrow arrays (also chunked), NumPy arrays and Python lists of int32, int64, float32, float64, string, lists of those, and
+maps from text or integers to numbers (weighted ids). Everything else is refused with its name and what would be accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tvm_rank.errors import InputError
+
+WORDS = 17  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
+TEXT, NUMBER, WEIGHTED = "text", "number", "weighted"
+FORMS = {pa.string(): 0, pa.int32(): 1, pa.int64(): 2, pa.float32(): 3, pa.float64(): 4}
+BYTES = {1: 4, 2: 8, 3: 4, 4: 8}
+FLOATS = (3, 4)
+ACCEPTED = "int32, int64, float32, float64, string, a list of one of them, or a map from string or integer to number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldUse:
+    """A field that kernels read: `side` user, context or item; `role` text (ids), number, or weighted (`key:weight` ids).
+
+    Floats have a text form only by Arrow's cast, so a field that is read as text and as number is two uses.
+    """
+
+    side: str
+    name: str
+    role: str
+
+    @property
+    def is_request(self) -> bool:
+        """True for user and context fields."""
+        return self.side != "item"
+
+
+def as_array(column: Any, where: str) -> pa.Array:
+    """The column as one Arrow array; `where` names it in messages."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if isinstance(column, pa.Array):
+        return column
+    if isinstance(column, np.ndarray) and column.ndim > 2:
+        raise InputError(f"{where}: has {column.ndim} dimensions; a column has one, or two for lists of one length")
+    try:
+        array = pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim == 2 else column)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{where}: cannot be read as a column ({error}); give values of one type: {ACCEPTED}") from error
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_null(array.type):  # a Python list of None only: any type will do
+        return array.cast(pa.string())
+    return array
+
+
+def as_columns(table: Any, where: str) -> tuple[Mapping[str, Any], int | None]:
+    """(columns by name, rows or None) of a pyarrow Table, RecordBatch or a mapping."""
+    if isinstance(table, pa.Table):
+        return dict(zip(table.column_names, table.columns, strict=True)), table.num_rows
+    if isinstance(table, pa.RecordBatch):
+        return dict(zip(table.schema.names, table.columns, strict=True)), table.num_rows
+    if isinstance(table, Mapping):
+        return table, None
+    raise InputError(f"{where}: got {type(table).__name__}; give a pyarrow Table or RecordBatch, or a dict of columns")
+
+
+def _address(buffer: pa.Buffer | None) -> int:
+    return 0 if buffer is None else buffer.address
+
+
+def _refuse(where: str, array: pa.Array) -> InputError:
+    return InputError(f"{where}: unsupported type {array.type}; accepted are {ACCEPTED}")
+
+
+def _with_text(array: pa.Array) -> pa.Array:
+    """Floats as their text, by Arrow's cast; other arrays as they are."""
+    if pa.types.is_floating(array.type):
+        return array.cast(pa.string())
+    if pa.types.is_list(array.type) and pa.types.is_floating(array.type.value_type):
+        return array.cast(pa.list_(pa.string()))
+    return array
+
+
+def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[int]:
+    """The words of one column. Arrays that must outlive the call are appended to `keep`. Raises InputError for a wrong type."""
+    kind = array.type
+    is_list, is_map = pa.types.is_list(kind), pa.types.is_map(kind)
+    element_type = kind.value_type if is_list else kind.key_type if is_map else kind
+    if element_type not in FORMS or (is_map and element_type in (pa.float32(), pa.float64())):
+        raise _refuse(where, array)
+    if is_map and use.role != WEIGHTED:
+        raise InputError(f"{where}: a map column fits only an id_feature with weighted: true, and is read here as {use.role}")
+    if use.role != NUMBER:
+        array = _with_text(array)
+    keep.append(array)
+    words = [0] * WORDS
+    words[1], words[14] = 1, len(array)
+    if array.null_count:
+        words[3], words[4] = array.buffers()[0].address, array.offset
+    elements = array.values if is_list else array.keys if is_map else array
+    if is_list or is_map:
+        words[5] = _address(array.buffers()[1]) + 4 * array.offset
+        if elements.null_count:
+            words[6], words[7] = elements.buffers()[0].address, elements.offset
+    _fill_elements(words, elements)
+    if is_map:
+        _fill_weights(words, array.items, where)
+    return words
+
+
+def _fill_elements(words: list[int], elements: pa.Array) -> None:
+    buffers, form = elements.buffers(), FORMS[elements.type]
+    words[0], words[15] = form, len(elements)
+    if form:
+        words[9] = _address(buffers[1]) + elements.offset * BYTES[form]
+    else:
+        words[8], words[9] = _address(buffers[1]) + 4 * elements.offset, _address(buffers[2])
+        words[16] = 0 if buffers[2] is None else buffers[2].size
+
+
+def _fill_weights(words: list[int], weights: pa.Array, where: str) -> None:
+    form = FORMS.get(weights.type)
+    if not form:
+        raise InputError(f"{where}: the map's values are {weights.type}; weights are int32, int64, float32 or float64")
+    words[10], words[11] = _address(weights.buffers()[1]) + weights.offset * BYTES[form], form
+    if weights.null_count:
+        words[12], words[13] = weights.buffers()[0].address, weights.offset
+
+
+class Table:
+    """The descriptor table of one call: `words` (fields, WORDS) int64, and what must stay alive while kernels run."""
+
+    def __init__(self, uses: Sequence[FieldUse]):
+        self.uses = uses
+        self.words = np.zeros((max(1, len(uses)), WORDS), np.int64)
+        self.keep: list[Any] = []
+
+    def fill(self, k: int, array: pa.Array, rows: int, where: str, index: np.ndarray | None = None) -> None:
+        """Put a column into row k. It has `rows` rows, or one that serves all; `index` (int32) maps kernel rows to its rows."""
+        words = descriptor(array, self.uses[k], where, self.keep)
+        if len(array) == 1 and (rows != 1 or index is not None):
+            words[1] = 0
+        elif len(array) != rows:
+            raise InputError(f"{where}: has {len(array)} rows, the other columns have {rows}; give {rows}, or one for all")
+        elif index is not None:
+            words[2] = index.ctypes.data
+        self.words[k] = words
+
+
+def find_column(columns: Mapping[str, Any], name: str, where: str) -> Any:
+    """The column of that name; InputError with the nearest names when it is missing."""
+    try:
+        return columns[name]
+    except KeyError:
+        import difflib
+
+        near = difflib.get_close_matches(name, list(columns), n=3)
+        hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"it has {', '.join(map(repr, list(columns)[:8])) or 'none'}"
+        raise InputError(f"{where}: column {name!r} is missing; {hint}") from None

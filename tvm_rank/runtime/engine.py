@@ -1,0 +1,205 @@
+"""The engine: an artifact, loaded; raw request and item fields in, scores out."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import pathlib
+import platform
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tvm_rank.artifact import store
+from tvm_rank.artifact.manifest import Manifest, StackEntry
+from tvm_rank.errors import ArtifactError, InputError, RankError
+from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.columns import Table, as_array, as_columns, find_column
+from tvm_rank.runtime.program import Refusal, check, raise_refusal
+
+CPU, POOLED = 1, 2  # DLPack's device type, TVM's pooling allocator
+ALIGNMENT = 64
+
+
+def load(path: str | os.PathLike[str], device: str | None = None, threads: int | None = None, *, verify: bool = True) -> Engine:
+    """Load an artifact.
+
+    device: None or "cpu" · threads: how many threads one `rank` uses, None for all cores · verify: False skips the checksums (sizes
+    are always checked). Raises ArtifactError when the artifact is damaged, of another schema, or for another machine.
+    """
+    if device not in (None, "cpu"):
+        raise RankError(f"device {device!r}: this build runs artifacts on the cpu only")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise RankError(f"threads={threads!r}: give a number of at least 1, or None for all cores")
+    folder = pathlib.Path(path)
+    manifest = store.read(folder, verify=verify)
+    check_machine(manifest, str(folder))
+    return Engine(folder, manifest, threads or tvm_runtime.cores())
+
+
+def cpu_flags() -> frozenset[str]:
+    """The flags of this CPU, in /proc/cpuinfo's spelling; empty where they cannot be read."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                return frozenset(value.split())
+    return frozenset()
+
+
+def check_machine(manifest: Manifest, where: str) -> None:
+    """Raise ArtifactError when this machine lacks what the code of the artifact needs."""
+    recompile = "compile it for this machine, or with a smaller target such as x86-64-v3"
+    if manifest.machine != platform.machine():
+        raise ArtifactError(f"{where}: compiled for {manifest.machine} (target {manifest.target}), this machine is {platform.machine()}; {recompile}")
+    flags = cpu_flags()
+    missing = [flag for flag in manifest.needs if flag not in flags] if flags else []
+    if missing:
+        raise ArtifactError(f"{where}: compiled for {manifest.target}; this CPU lacks {', '.join(missing)}; {recompile}")
+
+
+class Engine:
+    """A loaded artifact. Threads may share it: each call works in a virtual machine of its own, kept for the next call."""
+
+    def __init__(self, folder: pathlib.Path, manifest: Manifest, threads: int):
+        tvm_runtime.load()
+        import tvm_ffi
+
+        self.manifest, self.threads = manifest, threads
+        self._shape = tvm_ffi.Shape
+        self._library = self._open(folder)
+        self._stacks = [tvm_ffi.from_dlpack(_map_stack(folder, entry)) for entry in manifest.stacks]
+        self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
+        self._machines: collections.deque[Any] = collections.deque()
+        self._machines.append(self._new_machine())
+
+    @staticmethod
+    def _open(folder: pathlib.Path) -> Any:
+        import tvm_ffi
+
+        try:
+            return tvm_ffi.load_module(str(folder / store.LIBRARY))
+        except Exception as error:
+            raise ArtifactError(f"{folder}: {store.LIBRARY} cannot be loaded ({error}); compile the artifact again") from error
+
+    def _new_machine(self) -> Any:
+        machine = self._library["vm_load_executable"]()
+        machine["vm_initialization"](CPU, 0, POOLED)
+        return machine["main"], machine["check_columns"], machine
+
+    @contextlib.contextmanager
+    def _machine(self) -> Iterator[Any]:
+        try:
+            machine = self._machines.pop()
+        except IndexError:
+            machine = self._new_machine()
+        try:
+            yield machine
+        finally:
+            self._machines.append(machine)
+
+    @property
+    def user_fields(self) -> tuple[str, ...]:
+        """The columns that `user` must have."""
+        return _names(self.manifest, request=True)
+
+    @property
+    def item_fields(self) -> tuple[str, ...]:
+        """The columns that `items` must have."""
+        return _names(self.manifest, request=False)
+
+    def rank(self, user: Any = None, items: Any = None, item_request: Any = None, item_ids: Any = None) -> dict[str, np.ndarray]:
+        """Score items.
+
+        user: user and context columns, one row per request (R) · items: item columns, one row per item (N) · item_request: for R > 1,
+        (N,) integers, the row of `user` that each item belongs to. Columns are pyarrow, NumPy or lists; `user` and `items` are a
+        pyarrow Table or RecordBatch, or a dict of columns. Gives {ONNX output name: array with N rows}.
+
+        Raises InputError for a missing column, a wrong type, ragged lengths, or a value that a feature refuses.
+        """
+        if item_ids is not None:
+            raise RankError("item_ids: this artifact has no item store; give the item columns as `items`")
+        user_columns, requests = _read(user, self.user_fields, "user")
+        item_columns, count = _read(items, self.item_fields, "items")
+        index = _item_request(item_request, requests, count)
+        if count == 0:
+            return {o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs}
+        request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
+        item_table = self._table(self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None)
+        tvm_runtime.use_threads(self.threads)
+        with self._machine() as (main, check_columns, _):
+            for table in (request_table, item_table):
+                check(table, np.from_dlpack(check_columns(table.words)))
+            results = main(request_table.words, item_table.words, self._shape((requests, count)), index, *self._stacks)
+            arrays = [np.array(np.from_dlpack(results[k])) for k in range(len(results))]
+        outputs = len(self.manifest.outputs)
+        for status, refusals in zip(arrays[outputs:], self._refusals, strict=True):
+            raise_refusal(status, refusals)
+        return {o.name: a for o, a in zip(self.manifest.outputs, arrays, strict=False)}
+
+    @staticmethod
+    def _table(uses, user: Mapping[str, Any], requests: int, items: Mapping[str, Any], count: int, index: np.ndarray | None) -> Table:
+        table = Table(uses)
+        for k, use in enumerate(uses):
+            if use.is_request:
+                table.fill(k, user[use.name], requests, f"user column {use.name!r}", index)
+            else:
+                table.fill(k, items[use.name], count, f"item column {use.name!r}")
+        return table
+
+
+def _names(manifest: Manifest, *, request: bool) -> tuple[str, ...]:
+    uses = (*manifest.request_fields, *manifest.item_fields)
+    return tuple(dict.fromkeys(use.name for use in uses if use.is_request == request))
+
+
+def _read(table: Any, names: tuple[str, ...], where: str) -> tuple[dict[str, Any], int]:
+    """(the named columns as Arrow arrays, rows) of a table; without fields, a table that is not given has one row."""
+    if table is None:
+        if names:
+            raise InputError(f"{where}: not given; it needs the columns {', '.join(names)}")
+        return {}, 1
+    columns, rows = as_columns(table, where)
+    arrays = {name: as_array(find_column(columns, name, where), f"{where} column {name!r}") for name in names}
+    if rows is None:
+        lengths = [len(array) for array in arrays.values()] or [len(column) for column in columns.values()]
+        rows = next((length for length in lengths if length != 1), lengths[0] if lengths else 0)
+    return arrays, rows
+
+
+def _item_request(given: Any, requests: int, count: int) -> np.ndarray:
+    """item_request as (N,) int32 inside [0, requests)."""
+    if requests == 0:
+        raise InputError("user: has no rows; give one row per request")
+    index = _aligned((count,), np.int32)
+    if given is None:
+        if requests != 1:
+            raise InputError(f"item_request: not given, and user has {requests} rows; give the user row of each of the {count} items")
+        index[:] = 0
+        return index
+    values = np.asarray(given)
+    if values.shape != (count,) or values.dtype.kind not in "iu":
+        raise InputError(f"item_request: wanted {count} integers, one per item; got {values.dtype} {values.shape}")
+    if count and (values.min() < 0 or values.max() >= requests):
+        raise InputError(f"item_request: leads to user rows {values.min()} to {values.max()}; user has {requests} rows")
+    index[:] = values
+    return index
+
+
+def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """An empty array whose data begins at a multiple of ALIGNMENT, as generated code may expect of tensors."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    skip = -room.ctypes.data % ALIGNMENT
+    return room[skip : skip + size].view(dtype).reshape(shape)
+
+
+def _map_stack(folder: pathlib.Path, entry: StackEntry) -> np.ndarray:
+    """The stacked tables of one dim, memory-mapped, (rows, dim) float32."""
+    wanted = entry.rows * entry.dim * 4
+    got = (folder / entry.file).stat().st_size
+    if got != wanted:
+        raise ArtifactError(f"{folder}: {entry.file} has {got} bytes, wanted {wanted}; compile the artifact again")
+    return np.memmap(folder / entry.file, np.float32, mode="c", shape=(entry.rows, entry.dim))

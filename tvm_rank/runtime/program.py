@@ -1,0 +1,125 @@
+"""A compiled feature program: Arrow columns in, the features of each row out. Thread-safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tvm_rank.errors import InputError
+from tvm_rank.output import FeatureOutput
+from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
+
+Constants = tuple[np.ndarray, np.ndarray, np.ndarray]  # int64, float64, uint8 vectors of a kernel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A column that can refuse a batch: its feature, and the rule that a row broke."""
+
+    feature: str
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramPlan:
+    """What a program computes: its fields (rows of the descriptor table), id features (`weighted` for those with weights) and number
+    features with their widths, both in kernel order, and the kernels' constants and refusals by kernel name."""
+
+    uses: tuple[FieldUse, ...]
+    features: tuple[str, ...]
+    ids: tuple[tuple[str, bool], ...]
+    numbers: tuple[tuple[str, int], ...]
+    constants: Mapping[str, Constants]
+    refusals: Mapping[str, tuple[Refusal, ...]]
+
+
+def raise_refusal(status: np.ndarray, refusals: Sequence[Refusal]) -> None:
+    """Raise InputError for the first refused column; `status` is 0, or 1 + the row at which the batch is refused."""
+    for refusal, value in zip(refusals, status.tolist(), strict=False):
+        if value:
+            raise InputError(f"feature {refusal.feature!r}, row {value - 1}: {refusal.rule}")
+
+
+def check(table: Table, status: np.ndarray) -> None:
+    """Raise InputError when an offset of a column leads outside of its buffers; `status` is what `check_columns` found."""
+    if status.any():
+        use = table.uses[int(np.flatnonzero(status)[0])]
+        raise InputError(f"column {use.name!r}: its offsets lead outside of its buffers; the Arrow data is damaged")
+
+
+class FeatureProgram:
+    """`program({"city": column, ...}) -> {feature: FeatureOutput}`, made by `tvm_rank.compile_features`."""
+
+    def __init__(self, plan: ProgramPlan, functions: Mapping[str, Callable], threads: int | None = None):
+        self.plan, self._functions = plan, functions
+        self._threads = threads or tvm_runtime.cores()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The columns that a call needs."""
+        return tuple(dict.fromkeys(use.name for use in self.plan.uses))
+
+    def __call__(self, columns: Any) -> dict[str, FeatureOutput]:
+        """All features of the rows of `columns`.
+
+        columns: a mapping of name -> pyarrow array, NumPy array or list, a pyarrow Table or RecordBatch. All columns have the same
+        number of rows, or one row that serves all. Raises InputError for a missing column, a wrong type, ragged lengths, or a value
+        that a feature refuses.
+        """
+        tvm_runtime.use_threads(self._threads)
+        table, rows = self._table(columns)
+        status = np.zeros(len(table.words), np.int64)
+        self._functions["check_columns"](table.words, status)
+        check(table, status)
+        outputs = self._ids(table, rows) | self._numbers(table, rows)
+        return {name: outputs[name] for name in self.plan.features}
+
+    def _table(self, columns: Any) -> tuple[Table, int]:
+        given, _ = as_columns(columns, "columns")
+        arrays = {name: as_array(find_column(given, name, "columns"), f"column {name!r}") for name in self.fields}
+        rows = next((len(a) for a in arrays.values() if len(a) != 1), 1)
+        table = Table(self.plan.uses)
+        for k, use in enumerate(self.plan.uses):
+            table.fill(k, arrays[use.name], rows, f"column {use.name!r}")
+        return table, rows
+
+    def _run(self, name: str, table: Table, *tensors: np.ndarray) -> None:
+        refusals = self.plan.refusals[name]
+        status = np.zeros(max(1, len(refusals)), np.int64)
+        self._functions[name](table.words, *self.plan.constants[name], *tensors, status)
+        raise_refusal(status, refusals)
+
+    def _ids(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
+        if not self.plan.ids:
+            return {}
+        lengths = np.zeros((len(self.plan.ids), rows), np.int32)
+        self._run("count_ids", table, lengths)
+        ends = np.cumsum(lengths.reshape(-1), dtype=np.int64)
+        starts = (ends - lengths.reshape(-1)).reshape(lengths.shape)
+        total = int(ends[-1]) if ends.size else 0
+        values, weights = np.empty(total, np.int64), np.empty(total, np.float32)
+        self._run("emit_ids", table, starts, values, weights)
+        outputs = {}
+        for k, (name, weighted) in enumerate(self.plan.ids):
+            first, last = (int(starts[k, 0]), int(starts[k, -1] + lengths[k, -1])) if rows else (0, 0)
+            part = weights[first:last].copy() if weighted else None
+            outputs[name] = FeatureOutput(values=values[first:last].copy(), lengths=lengths[k].copy(), weights=part)
+        return outputs
+
+    def _numbers(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
+        if not self.plan.numbers:
+            return {}
+        dense = np.empty((rows, sum(width for _, width in self.plan.numbers)), np.float32)
+        self._run("numbers", table, dense)
+        outputs, at = {}, 0
+        for name, width in self.plan.numbers:
+            outputs[name] = FeatureOutput(dense=np.ascontiguousarray(dense[:, at : at + width]))
+            at += width
+        return outputs
+
+
+__all__ = ["FeatureProgram", "ProgramPlan", "Refusal", "check", "raise_refusal"]

@@ -1,0 +1,93 @@
+"""Targets: what a user writes, and the TVM target and CPU features that it means."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvm_rank.errors import TargetError
+
+if TYPE_CHECKING:
+    import tvm
+
+HOST = "cpu"
+_X86_64_V3 = ("avx2", "bmi2", "f16c", "fma", "movbe")
+_X86_64_V4 = (*_X86_64_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A named CPU: LLVM's name of it, its machine, and the flags (of /proc/cpuinfo) without which its code cannot run."""
+
+    mcpu: str
+    machine: str
+    needs: tuple[str, ...]
+    triple: str
+
+
+PRESETS: dict[str, Preset] = {
+    "x86-64-v3": Preset(mcpu="x86-64-v3", machine="x86_64", needs=_X86_64_V3, triple="x86_64-linux-gnu"),
+    "x86-64-v4": Preset(mcpu="x86-64-v4", machine="x86_64", needs=_X86_64_V4, triple="x86_64-linux-gnu"),
+    "sapphirerapids": Preset(
+        mcpu="sapphirerapids",
+        machine="x86_64",
+        needs=(*_X86_64_V4, "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"),
+        triple="x86_64-linux-gnu",
+    ),
+    "aarch64": Preset(mcpu="generic", machine="aarch64", needs=("asimd",), triple="aarch64-linux-gnu"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedTarget:
+    """`name` as the user gave it, TVM's target, and what a machine needs to run the code."""
+
+    name: str
+    tvm_target: tvm.target.Target
+    machine: str
+    needs: tuple[str, ...]
+
+
+def resolve(target: object) -> ResolvedTarget:
+    """The target that "cpu", a preset, or a TVM target (object, dict or JSON text) means. Raises TargetError."""
+    import tvm
+
+    if target == HOST:
+        return _host()
+    if isinstance(target, str) and target in PRESETS:
+        preset = PRESETS[target]
+        made = tvm.target.Target({"kind": "llvm", "mtriple": preset.triple, "mcpu": preset.mcpu})
+        return ResolvedTarget(name=target, tvm_target=made, machine=preset.machine, needs=preset.needs)
+    if isinstance(target, str) and target.startswith("cuda"):
+        raise TargetError(f"target {target!r}: CUDA is not supported yet; give {', '.join([HOST, *PRESETS])}")
+    try:
+        made = tvm.target.Target(target)
+    except Exception as error:
+        raise TargetError(f"target {target!r}: not known ({_first_line(error)}); give {', '.join([HOST, *PRESETS])}, or a TVM target") from error
+    if made.kind.name != "llvm":
+        raise TargetError(f"target {target!r}: kind {made.kind.name!r} is not supported yet; give {', '.join([HOST, *PRESETS])}")
+    machine = "aarch64" if "aarch64" in str(made.attrs.get("mtriple", "")) else platform.machine()
+    return ResolvedTarget(name=str(target), tvm_target=made, machine=machine, needs=_needs_of(made))
+
+
+def _host() -> ResolvedTarget:
+    import tvm
+
+    made = tvm.target.Target({"kind": "llvm", "mcpu": str(tvm.target.codegen.llvm_get_system_cpu())})
+    needs = _needs_of(made) if platform.machine() == "x86_64" else ()
+    return ResolvedTarget(name=HOST, tvm_target=made, machine=platform.machine(), needs=needs)
+
+
+def _needs_of(made: tvm.target.Target) -> tuple[str, ...]:
+    """The vector flags that LLVM may use for this target, in /proc/cpuinfo's spelling."""
+    import tvm
+
+    features = {str(feature) for feature in tvm.target.codegen.llvm_get_cpu_features(made)}
+    spelling = {"avx512bf16": "avx512_bf16", "avx512vnni": "avx512_vnni", "amx-tile": "amx_tile", "amx-bf16": "amx_bf16", "amx-int8": "amx_int8"}
+    flags = [*_X86_64_V4, "avx512bf16", "avx512vnni", "amx-tile", "amx-bf16", "amx-int8"]
+    return tuple(spelling.get(flag, flag) for flag in flags if flag in features)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
