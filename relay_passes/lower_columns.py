@@ -56,21 +56,21 @@ class LowerColumns:
         groups = graph.groups()
         if not groups:
             return mod
-        mod = mod.clone()
+        builder = relax.BlockBuilder(mod)
         bindings: list[relax.VarBinding] = []
         replaced: dict[relax.Var, relax.Expr] = {}
         statuses, refusals, described = [], [], []
         for group in groups:
             lowered = _Kernel(graph, group)
-            name = f"{group.columns.name_hint.removesuffix('_columns')}_features"
-            target = relax.GlobalVar(name)
-            mod[target] = lowered.prim_func(name, self.knobs)
+            name = f"{group.columns.name.removesuffix('_columns')}_features"
+            target = builder.add_func(lowered.prim_func(name, self.knobs), name)
             outs = relax.DataflowVar(name + "_out", lowered.out_type())
             bindings.append(relax.VarBinding(outs, lowered.call(target)))
             replaced |= {output.root: relax.TupleGetItem(outs, k) for k, output in enumerate(group.outputs)}
             statuses.append(relax.TupleGetItem(outs, len(group.outputs)))
             refusals.append(list(lowered.layout.refusals))
             described += [{"kernel": name, **section} for section in lowered.describe()]
+        mod = builder.get()
         mod[self.function] = graph.rewritten(bindings, replaced, statuses).with_attrs(
             {REFUSALS: json.dumps(refusals), GROUPS: json.dumps(described)}
         )
@@ -134,9 +134,10 @@ class _Graph:
         if not isinstance(result, relax.Tuple):
             result = relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(result.ty.fields))])
         fields = [*result.fields, *statuses]
-        out = relax.Var("results")
+        types = relax.TupleType([*self.function.ret_ty.fields, *(relax.TensorType(dtype="int64", ndim=1) for _ in statuses)])
+        out = relax.Var("results", types)
         block = relax.DataflowBlock([*first, *body, relax.VarBinding(out, relax.Tuple(fields))])
-        return relax.Function(self.function.params, relax.SeqExpr([block], out), None, self.function.is_pure, self.function.attrs)
+        return relax.Function(self.function.params, relax.SeqExpr([block], out), types, self.function.is_pure, self.function.attrs)
 
 
 class _Kernel:

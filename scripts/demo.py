@@ -43,7 +43,7 @@ def timed(action: Callable[[], Any]) -> tuple[Any, float]:
 
 def cell(value: Any, width: int) -> str:
     """A value as text of `width` columns of a terminal; a wide character (東) takes two."""
-    text = "-" if value is None or value == "" else " ".join(value) if isinstance(value, list) else str(value)
+    text = "-" if value in (None, "", []) else " ".join(value) if isinstance(value, list) else str(value)
     if isinstance(value, float):
         text = f"{value:.2f}"
     shown, used = "", 0
@@ -64,8 +64,9 @@ def print_compiled(workload: zoo.Workload, folder: pathlib.Path, seconds: float)
     print(f"  features   {len(config['features'])} of fg.json")
     print(f"  tables     {len(tables)}, {sum(table.nbytes for table in tables.values()) / 1e6:.1f} MB")
     print(f"  dense part {sum(weight.size for weight in weights.values()):,} parameters of {workload.model.name}")
-    print(f"  artifact   {folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB in")
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    print(f"  artifact   {folder}: {sum(path.stat().st_size for path in files) / 1e6:.1f} MB in {len(files)} files")
+    for path in files:
         print(f"             {path.relative_to(folder)!s:32} {path.stat().st_size / 1e3:10,.1f} kB")
 
 

@@ -92,7 +92,7 @@ class Field:
     def __getitem__(self, word: Word):
         """The word, bound where it was first asked for."""
         if word not in self._words:
-            self._words[word] = T.bind(self._columns[self._number, int(word)])
+            self._words[word] = intrin.let(self._columns[self._number, int(word)])
         return self._words[word]
 
     @property
@@ -111,16 +111,16 @@ class Field:
         mapped = T.if_then_else(
             index == T.int64(0), row, T.cast(intrin.load("int32", index + row * T.int64(4)), "int64")
         )
-        at = T.bind(mapped * self[Word.STRIDE])
-        valid = T.bind(bit(self[Word.VALID], at + self[Word.VALID_BIT]))
+        at = intrin.let(mapped * self[Word.STRIDE])
+        valid = intrin.let(bit(self[Word.VALID], at + self[Word.VALID_BIT]))
         offsets = self[Word.LIST]
 
         def bound(k: int):
             listed = T.cast(intrin.load("int32", offsets + (at + T.int64(k)) * T.int64(4)), "int64")
             return T.if_then_else(offsets == T.int64(0), at + T.int64(k), listed)
 
-        first = T.bind(bound(0))
-        return first, T.bind(T.if_then_else(valid, bound(1), first))
+        first = intrin.let(bound(0))
+        return first, intrin.let(T.if_then_else(valid, bound(1), first))
 
     def element_is_valid(self, element):
         """Condition: the element of a list is not null."""
@@ -133,8 +133,8 @@ class Field:
     def text(self, element):
         """(first, end) addresses of the bytes of a text element."""
         data = self[Word.DATA]
-        first = T.bind(data + self.text_offset(element))
-        return first, T.bind(data + self.text_offset(element + T.int64(1)))
+        first = intrin.let(data + self.text_offset(element))
+        return first, intrin.let(data + self.text_offset(element + T.int64(1)))
 
     def number(self, element, dtype: str):
         """A numeric element, converted to `dtype`."""

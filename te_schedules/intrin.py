@@ -104,7 +104,21 @@ def prefetch(address) -> None:
 
 def rounded(value):
     """A float64 that is rounded here: TVM lets LLVM fuse a product and a sum into one operation, which rounds once less."""
-    return T.call_pure_extern("float64", "rank_fence", value)
+    return T.bind(T.call_extern("float64", "rank_fence", value))
+
+
+def let(value):
+    """Evaluate an expression once and give the variable.
+
+    TVM's analysis substitutes the values of `let` variables into each other wherever it meets a condition; through the nested
+    conditions of a feature kernel that takes minutes. So the value is kept in a local buffer, which LLVM turns back into a register.
+    """
+    if hasattr(value, "asobject"):  # `a == b` and `a != b` are made into expressions late
+        value = value.asobject()
+    buffer = T.alloc_buffer((1,), str(value.ty.dtype), scope=LOCAL_SCOPE)
+    T.buffer_store(buffer, value, [0])
+    return buffer[0]
+
 
 
 def table(name: str, values: Sequence[int]):
@@ -142,6 +156,11 @@ def take_memory(size):
 def give_memory(address) -> None:
     """Emit the return of memory that `take_memory` gave; the pool takes it back in the reverse order."""
     T.evaluate(T.call_extern("int32", "TVMBackendFreeWorkspace", T.int32(1), T.int32(0), T.reinterpret("handle", address)))
+
+
+def array(length: int, dtype: str):
+    """A local array. Below 1,024 bytes it lies on the stack, else in TVM's workspace pool, at the cost of two calls."""
+    return T.alloc_buffer((length,), dtype, scope=LOCAL_SCOPE)
 
 
 def address_of_row(buffer, row):
@@ -219,7 +238,7 @@ class Word:
         The remainder of a run-time 64-bit divisor costs 25 to 90 cycles as an instruction. With magic = floor((2**64 - 1) / size) (the
         bit pattern as int64), the upper half of number * magic is the quotient or one less: one conditional subtraction is left to do.
         """
-        return T.bind(T.call_pure_extern("int64", "rank_remainder", T.reinterpret("int64", self.expr), size, magic))
+        return T.bind(T.call_extern("int64", "rank_remainder", self.expr, size, magic))
 
     def rotr(self, bits: int) -> Word:
         """Rotate right by `bits`."""

@@ -31,10 +31,10 @@ class Text:
 
 def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callable[[Text, Expr], None]) -> None:
     """Emit `body(text, element)` for every non-empty text of the row. `separators` are uint8 expressions."""
-    digits = T.alloc_buffer((INT_TEXT_BYTES,), "uint8", scope="local")
+    digits = intrin.array(INT_TEXT_BYTES, "uint8")
     start, end = intrin.local("int64", 0), intrin.local("int64", 0)
     stop = intrin.local("int64", 0)
-    splits = T.bind(T.And(field.is_text, field.is_scalar))
+    splits = intrin.let(T.And(field.is_text, field.is_scalar))
     first, last = field.elements(row)
     with T.serial(first, last) as element:
         with T.If(field.element_is_valid(element)):
@@ -47,8 +47,8 @@ def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callab
                             _find_separator(start, end, stop, separators)
                     with T.If(start[0] < stop[0]):
                         with T.Then():
-                            address = T.bind(start[0])
-                            body(Text(address, T.bind(stop[0] - address)), element)
+                            address = intrin.let(start[0])
+                            body(Text(address, intrin.let(stop[0] - address)), element)
                     intrin.assign(start, stop[0] + T.int64(1))
 
 
@@ -60,8 +60,8 @@ def _element_text(field: Field, element, digits, start, end) -> None:
             intrin.assign(start, begin)
             intrin.assign(end, finish)
         with T.Else():
-            at = T.bind(intrin.address_of(digits))
-            length = format_int.emit(T.bind(field.number(element, "int64")), at)
+            at = intrin.let(intrin.address_of(digits))
+            length = format_int.emit(intrin.let(field.number(element, "int64")), at)
             intrin.assign(start, at)
             intrin.assign(end, at + length)
 

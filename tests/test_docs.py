@@ -80,7 +80,7 @@ def install_command(folder: pathlib.Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_block_of_the_document_runs(document: pathlib.Path, tmp_path: pathlib.Path, fresh_python: Callable[..., str]):
     work, commands = tmp_path / "work", tmp_path / "bin"
     commands.mkdir()

@@ -8,7 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "compile": "tvm_rank.compile",
+    "compile": "tvm_rank.compiler",
     "compile_features": "tvm_rank.features",
     "load": "tvm_rank.runtime.engine",
     "Artifact": "tvm_rank.artifact.artifact",

@@ -17,11 +17,11 @@ def arrays(values: Sequence[float]) -> dict[str, np.ndarray]:
 
 def emit(scope, value):
     """The id (int64) of a float32: a binary search by halving, whose comparisons are the definition's own `boundary <= value`."""
-    wide = T.bind(T.cast(value, "float64"))
+    wide = intrin.let(T.cast(value, "float64"))
     base, left = intrin.local("int64", scope.int("boundaries_at")), intrin.local("int64", scope.int("boundaries_count"))
     with T.While(left[0] > T.int64(0)):
-        half = T.bind(T.shift_right(left[0], T.int64(1)))
-        passed = T.bind(scope.float_at(base[0] + half) <= wide)
+        half = intrin.let(T.shift_right(left[0], T.int64(1)))
+        passed = intrin.let(scope.float_at(base[0] + half) <= wide)
         intrin.assign(base, T.if_then_else(passed, base[0] + half + T.int64(1), base[0]))
         intrin.assign(left, T.if_then_else(passed, left[0] - half - T.int64(1), half))
-    return T.bind(base[0] - scope.int("boundaries_at"))
+    return intrin.let(base[0] - scope.int("boundaries_at"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tvm.script.ir_builder import tirx as T
 
+from te_schedules import intrin
 from te_schedules.text import parse_int
 from te_schedules.tokens import Text
 
@@ -16,7 +17,7 @@ def constants(size: int) -> dict[str, int]:
 def clamp(scope, value):
     """The id of an int64."""
     inside = T.And(value >= T.int64(0), value < scope.int("size"))
-    return T.bind(T.if_then_else(inside, value, T.int64(0)))
+    return intrin.let(T.if_then_else(inside, value, T.int64(0)))
 
 
 def emit(scope, text: Text, row):
@@ -25,4 +26,4 @@ def emit(scope, text: Text, row):
     with T.If(T.Not(valid)):
         with T.Then():
             scope.fail(row)
-    return clamp(scope, T.bind(T.if_then_else(T.And(valid, in_range), value, T.int64(-1))))
+    return clamp(scope, intrin.let(T.if_then_else(T.And(valid, in_range), value, T.int64(-1))))

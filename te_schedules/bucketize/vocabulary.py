@@ -39,24 +39,24 @@ def arrays(entries: Sequence[tuple[bytes, int]], hash_std_of: Callable[[bytes], 
 def emit(scope, text: Text):
     """The id (int64) of a text."""
     hashed = hash_std.emit(text.address, text.length)
-    signed = T.bind(T.reinterpret("int64", hashed.expr))
-    mask = T.bind(scope.int("slots_count") // T.int64(SLOT) - T.int64(1))
+    signed = intrin.let(T.reinterpret("int64", hashed.expr))
+    mask = intrin.let(scope.int("slots_count") // T.int64(SLOT) - T.int64(1))
     at = intrin.local("int64", T.bitwise_and(signed, mask))
     found = intrin.local("int64", scope.int("unknown"))
     going = intrin.local("int32", 1)
     with T.While(going[0] == 1):
-        slot = T.bind(scope.int("slots_at") + at[0] * T.int64(SLOT))
-        length = T.bind(scope.int_at(slot + T.int64(3)))
+        slot = intrin.let(scope.int("slots_at") + at[0] * T.int64(SLOT))
+        length = intrin.let(scope.int_at(slot + T.int64(3)))
         with T.If(length < T.int64(0)):
             with T.Then():
                 intrin.assign(going, 0)
             with T.Else():
                 with T.If(T.And(scope.int_at(slot) == signed, length == text.length)):
                     with T.Then():
-                        word = T.bind(scope.bytes_address(scope.int("words_at") + scope.int_at(slot + T.int64(2))))
+                        word = intrin.let(scope.bytes_address(scope.int("words_at") + scope.int_at(slot + T.int64(2))))
                         with T.If(equal(Text(word, length), text)):
                             with T.Then():
                                 intrin.assign(found, scope.int_at(slot + T.int64(1)))
                                 intrin.assign(going, 0)
         intrin.assign(at, T.bitwise_and(at[0] + T.int64(1), mask))
-    return T.bind(found[0])
+    return intrin.let(found[0])

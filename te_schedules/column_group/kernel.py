@@ -31,7 +31,7 @@ class Knobs:
     reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once."""
 
     block_rows: int = 64
-    queue_ids: int = 256
+    queue_ids: int = 120  # the queue's arrays stay on the stack (intrin.array)
     prefetch: bool = True
 
 
@@ -113,11 +113,11 @@ def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
             T.buffer_store(status, T.int64(0), [k])
     blocks = (rows + T.int64(knobs.block_rows - 1)) // T.int64(knobs.block_rows)
     with T.parallel(blocks) as number:
-        first = T.bind(number * T.int64(knobs.block_rows))
-        block = Block(first, T.bind(T.min(first + T.int64(knobs.block_rows), rows)), buffers, knobs)
+        first = intrin.let(number * T.int64(knobs.block_rows))
+        block = Block(first, intrin.let(T.min(first + T.int64(knobs.block_rows), rows)), buffers, knobs)
         for section in layout.sections:
             with T.serial(T.int64(section.count)) as c:
-                at = T.bind(T.int64(section.first) + c * T.int64(section.stride))
+                at = intrin.let(T.int64(section.first) + c * T.int64(section.stride))
                 scope = Scope(buffers, section.places, at, section.kind.field_count, status)
                 section.kind.prepare(scope, block.first, block.end)
                 section.sink.emit(block, scope, section)

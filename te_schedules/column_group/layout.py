@@ -74,7 +74,7 @@ class _Vectors:
     def stacked(self, dtype: type) -> np.ndarray:
         """The vector of a dtype, never empty."""
         parts = self.parts[np.dtype(dtype)]
-        return np.concatenate(parts) if parts else np.zeros(1, dtype)
+        return np.concatenate(parts) if self.lengths[np.dtype(dtype)] else np.zeros(1, dtype)
 
 
 def _names(use: Use) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def decode(call: relax.Call) -> Column:
     """The column of a feature call."""
     text = json.loads(str(call.attrs["column"]))
     kind = KINDS[text["type"]](**{name: _untuple(value) for name, value in text["kind"].items()})
-    arrays = {name: call.args[2 + k].data.numpy() for k, name in enumerate(text["arrays"])}
+    arrays = {name: call.args[2 + k].value.numpy() for k, name in enumerate(text["arrays"])}
     return Column(name=text["name"], kind=kind, fields=tuple(text["fields"]), ints=text["ints"], arrays=arrays)
 
 

@@ -29,7 +29,7 @@ def row_ids(section, scope, row, accept: Callable) -> None:
     with T.If(count[0] == T.int64(0)):
         with T.Then():
             with T.serial(scope.int("default_ids_count")) as k:
-                accept(T.bind(scope.int_at(scope.int("default_ids_at") + k)), T.float32(1))
+                accept(intrin.let(scope.int_at(scope.int("default_ids_at") + k)), T.float32(1))
 
 
 def lanes(width: int, body: Callable) -> None:
@@ -81,15 +81,15 @@ class _Queue:
         self.out = block.buffers.extra[f"out{section.output}"]
         self.table = block.buffers.extra[pool.stack]
         size = block.knobs.queue_ids
-        self.rows = T.alloc_buffer((size,), "int64", scope="local")
-        self.owners = T.alloc_buffer((size,), "int64", scope="local")
-        self.weights = T.alloc_buffer((size,), "float32", scope="local") if self.weighted else None
-        self.totals = T.alloc_buffer((block.knobs.block_rows,), "float32", scope="local")
+        self.rows = intrin.array(size, "int64")
+        self.owners = intrin.array(size, "int64")
+        self.weights = intrin.array(size, "float32") if self.weighted else None
+        self.totals = intrin.array(block.knobs.block_rows, "float32")
         self.length = intrin.local("int64", 0)
         self.initial = tirx.const(-math.inf if pool.combiner == "max" else 0.0, "float32")
 
     def push(self, number, weight, owner) -> None:
-        at, row = self.length, T.bind(self.scope.int("table_row") + number)
+        at, row = self.length, intrin.let(self.scope.int("table_row") + number)
         with T.If(at[0] == T.int64(self.block.knobs.queue_ids)):
             with T.Then():
                 self.flush()
@@ -104,11 +104,11 @@ class _Queue:
     def flush(self) -> None:
         """Add the queued table rows to their owners."""
         with T.serial(self.length[0]) as k:
-            row, owner = T.bind(self.rows[k]), T.bind(self.owners[k])
-            weight = T.bind(self.weights[k]) if self.weighted else None
+            row, owner = intrin.let(self.rows[k]), intrin.let(self.owners[k])
+            weight = intrin.let(self.weights[k]) if self.weighted else None
             lanes(self.pool.dim, lambda v: self._add(row, owner, weight, v))
             share = T.float32(1) if weight is None else weight * weight if self.pool.combiner == "sqrtn" else weight
-            place = T.bind(owner - self.block.first)
+            place = intrin.let(owner - self.block.first)
             T.buffer_store(self.totals, self.totals[place] + share, [place])
         intrin.assign(self.length, T.int64(0))
 
@@ -123,8 +123,8 @@ class _Queue:
         if self.pool.combiner == "sum":
             return
         with T.serial(self.block.first, self.block.end) as row:
-            total = T.bind(self.totals[row - self.block.first])
-            divisor = T.bind(T.sqrt(total) if self.pool.combiner == "sqrtn" else total)
+            total = intrin.let(self.totals[row - self.block.first])
+            divisor = intrin.let(T.sqrt(total) if self.pool.combiner == "sqrtn" else total)
             with T.If(total == T.float32(0)):
                 with T.Then():
                     lanes(self.pool.dim, lambda v: T.buffer_store(self.out, T.float32(0), [row, self.scope.int("out") + v]))

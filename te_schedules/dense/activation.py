@@ -29,7 +29,7 @@ def splat(value: float, lanes: int, dtype: str = "float32"):
 
 def hold(value, lanes: int):
     """Evaluate a float32 vector once; the result may be used many times."""
-    register = T.alloc_buffer((lanes,), "float32", scope="local")
+    register = T.alloc_buffer((lanes,), "float32", scope="global")  # "local" would be taken from the heap
     index = [T.ramp(0, 1, lanes) if lanes > 1 else 0]
     T.buffer_store(register, value, index)
     return register[index[0]]

@@ -6,7 +6,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS
-from te_schedules.dense.layer import Buffers, Layer, bias_row, load, store
+from te_schedules.dense.layer import Buffers, Layer, bias_row, load, registers, store
 
 _COLUMNS = 4  # outputs at a time: 4 rows x 4 columns are 16 sums and 8 loads per vector of K
 
@@ -14,21 +14,23 @@ _COLUMNS = 4  # outputs at a time: 4 rows x 4 columns are 16 sums and 8 loads pe
 def emit_rows(layer: Layer, buffers: Buffers, row, rows: int) -> None:
     """Emit out[row : row + rows] without the activation; packed is the transposed weight, (units, K)."""
     for first in range(0, layer.units, _COLUMNS):
-        _emit_columns(layer, buffers, row, rows, first, min(_COLUMNS, layer.units - first))
+        _emit_columns(layer, buffers, row, rows, range(first, min(first + _COLUMNS, layer.units)))
 
 
-def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, columns: int) -> None:
+def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, columns: range) -> None:
     lanes, depth = layer.tiles.lanes, layer.depth
-    sums = T.alloc_buffer((rows * columns * lanes,), "float32", scope="local")
-    with T.unroll(rows * columns) as i:
-        T.buffer_store(sums, T.broadcast(tirx.const(0.0, "float32"), lanes), [T.ramp(i * lanes, 1, lanes)])
+    sums = {column: registers(rows, lanes) for column in columns}
+    for column in columns:
+        with T.unroll(rows) as r:
+            T.buffer_store(sums[column], T.broadcast(tirx.const(0.0, "float32"), lanes), [T.ramp(r * lanes, 1, lanes)])
 
     def step(k, count: int):
         """`count` steps of K at once; nothing is read beyond a row."""
-        with T.unroll(rows) as r, T.unroll(columns) as c:
-            register = T.ramp((r * columns + c) * lanes, 1, lanes)
-            product = load(buffers.x, [row + r], k, lanes, count) * load(buffers.packed, [first + c], k, lanes, count)
-            T.buffer_store(sums, sums[register] + product, [register])
+        for column in columns:
+            with T.unroll(rows) as r:
+                register = T.ramp(r * lanes, 1, lanes)
+                product = load(buffers.x, [row + r], k, lanes, count) * load(buffers.packed, [column], k, lanes, count)
+                T.buffer_store(sums[column], sums[column][register] + product, [register])
 
     if depth >= lanes:
         with T.serial(depth // lanes) as block:
@@ -37,17 +39,17 @@ def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, co
         step(tirx.const(depth // lanes * lanes, "int64"), depth % lanes)
     with T.unroll(rows) as r:
         extra = bias_row(buffers, row + r)
-        with T.unroll(columns) as c:
-            value = _total(sums[T.ramp((r * columns + c) * lanes, 1, lanes)], lanes) + buffers.bias[first + c]
+        for column in columns:
+            value = _total(sums[column][T.ramp(r * lanes, 1, lanes)], lanes) + buffers.bias[column]
             if extra is not None:
-                value = value + buffers.row_bias[extra, first + c]
-            T.buffer_store(buffers.out, value, [row + r, first + c])
+                value = value + buffers.row_bias[extra, column]
+            T.buffer_store(buffers.out, value, [row + r, column])
 
 
 def _total(vector, lanes: int):
     """The sum over the lanes, by halves."""
     while lanes > 1:
-        half = T.alloc_buffer((lanes,), "float32", scope="local")
+        half = registers(1, lanes)
         T.buffer_store(half, vector, [T.ramp(0, 1, lanes)])
         lanes //= 2
         low, high = (0, 1) if lanes == 1 else (T.ramp(0, 1, lanes), T.ramp(lanes, 1, lanes))

@@ -46,7 +46,7 @@ def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
     rows, requests = T.int64(), T.int64()
     shapes = {
         "x": (rows, layer.depth),
-        "packed": (layer.units if layer.width == 1 else layer.panels, layer.depth, layer.width),
+        "packed": (layer.panels, layer.depth, layer.width),
         "bias": (layer.units,),
         "row_bias": (requests, layer.units),
         "row_index": (rows,),
@@ -103,10 +103,8 @@ def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int)
         if layer.width == 1:
             _for_count(tile_rows, count, lambda rows: dot.emit_rows(layer, buffers, row, rows))
         else:
-            registers = -(-columns // layer.tiles.lanes)
-            tile = T.alloc_buffer((tile_rows, registers * layer.tiles.lanes), "float32", scope="local")
-            _for_count(tile_rows, count, lambda rows: panel.emit_sums(layer, buffers, tile, row, rows, number, columns))
-            panel.emit_finish(layer, buffers, tile, row, count, number, columns)
+            _for_count(tile_rows, count, lambda rows: panel.emit_sums(layer, buffers, row, rows, number, columns))
+            panel.emit_activation(layer, buffers, row, count, number, columns)
     if layer.width == 1:
         dot.emit_activation(layer, buffers, first, end)
 

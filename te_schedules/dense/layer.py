@@ -10,6 +10,8 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules.dense.activation import ACTIVATIONS, splat
 from te_schedules.dense.tiles import DenseTiles
 
+STACK_LIMIT = 960  # bytes; TVM's own limit is 1024, exclusive
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
@@ -62,6 +64,16 @@ class Buffers:
     out: tirx.Buffer
     row_bias: tirx.Buffer | None = None
     row_index: tirx.Buffer | None = None
+
+
+def registers(count: int, lanes: int):
+    """A buffer of `count` vectors that LLVM keeps in registers, because all its indices are constant once loops are unrolled.
+
+    Scope "global" and at most STACK_LIMIT bytes: anything else TVM takes from the heap, with a call at run time. TVM unites
+    buffers that are not alive at the same time, which costs nothing here.
+    """
+    assert count * lanes * 4 <= STACK_LIMIT
+    return T.alloc_buffer((count * lanes,), "float32", scope="global")
 
 
 def mask(lanes: int, count):

@@ -6,52 +6,102 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS
-from te_schedules.dense.layer import Buffers, Layer, bias_row, load, store
+from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, bias_row, load, registers, store
+
+_FLOAT_BYTES = 4
+_CACHE_BYTES = 24 << 10  # a panel up to this size stays in the L1 cache from tile to tile
 
 
-def emit_sums(layer: Layer, buffers: Buffers, tile, row, rows: int, panel, columns: int) -> None:
-    """Emit tile[r, c] = sum over K for `rows` rows from `row` on and the first `columns` columns of a panel, rounded up to vectors.
-
-    The sums live in a buffer of their own, all of whose indices are constant once the loops are unrolled: LLVM keeps it in
-    registers. `tile` is read with a running index and therefore lives on the stack.
-    """
-    lanes = layer.tiles.lanes
+def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: int) -> None:
+    """Emit out = x W + biases, without the activation, for `rows` rows from `row` on and `columns` columns of a panel."""
+    lanes, unroll = layer.tiles.lanes, min(layer.tiles.unroll, layer.depth)
     vectors = -(-columns // lanes)
-    sums = T.alloc_buffer((rows * vectors * lanes,), "float32", scope="local")
-    with T.unroll(rows * vectors) as i:
-        T.buffer_store(sums, T.broadcast(tirx.const(0.0, "float32"), lanes), [T.ramp(i * lanes, 1, lanes)])
-
-    def step(k):
-        with T.unroll(rows) as r, T.unroll(vectors) as v:
-            register = T.ramp((r * vectors + v) * lanes, 1, lanes)
-            x = T.broadcast(buffers.x[row + r, k], lanes)
-            T.buffer_store(sums, sums[register] + x * buffers.packed[panel, k, T.ramp(v * lanes, 1, lanes)], [register])
-
-    unroll = min(layer.tiles.unroll, layer.depth)
-    with T.serial(layer.depth // unroll) as block, T.unroll(unroll) as u:
-        step(block * unroll + u)
-    if layer.depth % unroll:
-        with T.unroll(layer.depth % unroll) as u:
-            step(layer.depth // unroll * unroll + u)
-    with T.unroll(rows) as r, T.unroll(vectors) as v:
-        T.buffer_store(tile, sums[T.ramp((r * vectors + v) * lanes, 1, lanes)], [r, T.ramp(v * lanes, 1, lanes)])
+    part = max(1, STACK_LIMIT // (vectors * lanes * _FLOAT_BYTES))
+    parts = [_Part(layer, buffers, row, first, min(part, rows - first), panel, columns) for first in range(0, rows, part)]
+    with T.serial(layer.depth // unroll) as block:
+        for u in range(unroll):
+            if layer.depth * vectors * lanes * _FLOAT_BYTES > _CACHE_BYTES and layer.tiles.prefetch_steps:
+                _prefetch(layer, buffers, panel, block * unroll + u + layer.tiles.prefetch_steps, vectors)
+            for sums in parts:
+                sums.step(block * unroll + u)
+    for k in range(layer.depth // unroll * unroll, layer.depth):
+        for sums in parts:
+            sums.step(k)
+    for sums in parts:
+        sums.write()
 
 
-def emit_finish(layer: Layer, buffers: Buffers, tile, row, rows, panel, columns: int) -> None:
-    """Emit out = activation(tile + biases) for `rows` rows (an expression) and `columns` columns of a panel."""
+def _prefetch(layer: Layer, buffers: Buffers, panel, k, vectors: int) -> None:
+    """Emit a prefetch of step `k` of a panel, which may lie beyond its end: only an address is computed."""
+    read, keep, data = (tirx.const(value, "int32") for value in (0, 3, 1))
+    with T.unroll(vectors) as v:
+        address = T.address_of(buffers.packed[panel, k, v * layer.tiles.lanes])
+        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", address, read, keep, data))
+
+
+class _Part:
+    """Some rows of a tile, in one buffer of registers."""
+
+    def __init__(self, layer: Layer, buffers: Buffers, row, first: int, rows: int, panel, columns: int):
+        self.layer, self.buffers, self.panel, self.columns = layer, buffers, panel, columns
+        self.row, self.rows, self.lanes = row + first, rows, layer.tiles.lanes
+        self.vectors = -(-columns // self.lanes)
+        self.sums = registers(rows * self.vectors, self.lanes)
+        with T.unroll(self.rows) as r:
+            extra = bias_row(buffers, self.row + r)
+            self._each_vector(lambda v, count: self._start(r, v, count, extra))
+
+    def _each_vector(self, emit) -> None:
+        whole = self.columns // self.lanes
+        if whole:
+            with T.unroll(whole) as v:
+                emit(v, self.lanes)
+        if self.columns % self.lanes:
+            emit(whole, self.columns % self.lanes)
+
+    def _register(self, r, v):
+        return T.ramp((r * self.vectors + v) * self.lanes, 1, self.lanes)
+
+    def _column(self, v):
+        return self.panel * self.layer.width + v * self.lanes
+
+    def _start(self, r, v, count: int, extra) -> None:
+        value = load(self.buffers.bias, [], self._column(v), self.lanes, count)
+        if extra is not None:
+            value = value + load(self.buffers.row_bias, [extra], self._column(v), self.lanes, count)
+        T.buffer_store(self.sums, value, [self._register(r, v)])
+
+    def step(self, k) -> None:
+        """sums[r, v] += x[row + r, k] * packed[panel, k, v]"""
+        with T.unroll(self.rows) as r, T.unroll(self.vectors) as v:
+            x = T.broadcast(self.buffers.x[self.row + r, k], self.lanes)
+            weight = self.buffers.packed[self.panel, k, T.ramp(v * self.lanes, 1, self.lanes)]
+            T.buffer_store(self.sums, self.sums[self._register(r, v)] + x * weight, [self._register(r, v)])
+
+    def write(self) -> None:
+        """out = sums"""
+        with T.unroll(self.rows) as r:
+            self._each_vector(
+                lambda v, count: store(
+                    self.buffers.out, self.sums[self._register(r, v)], [self.row + r], self._column(v), self.lanes, count
+                )
+            )
+
+
+def emit_activation(layer: Layer, buffers: Buffers, row, rows, panel, columns: int) -> None:
+    """Emit out = activation(out) for `rows` rows (an expression) and `columns` columns of a panel, just written."""
+    if layer.activation == "none":
+        return
     lanes = layer.tiles.lanes
     with T.serial(rows) as r:
-        extra = bias_row(buffers, row + r)
 
-        def finish(v, count):
+        def apply(v, count):
             column = panel * layer.width + v * lanes
-            value = tile[r, T.ramp(v * lanes, 1, lanes)] + load(buffers.bias, [], column, lanes, count)
-            if extra is not None:
-                value = value + load(buffers.row_bias, [extra], column, lanes, count)
-            store(buffers.out, ACTIVATIONS[layer.activation](value, lanes), [row + r], column, lanes, count)
+            value = ACTIVATIONS[layer.activation](load(buffers.out, [row + r], column, lanes, count), lanes)
+            store(buffers.out, value, [row + r], column, lanes, count)
 
         if columns >= lanes:
             with T.serial(columns // lanes) as v:
-                finish(v, lanes)
+                apply(v, lanes)
         if columns % lanes:
-            finish(columns // lanes, columns % lanes)
+            apply(columns // lanes, columns % lanes)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import tvm
 
 
+_MAY_BE_ZERO = ("prefetch_steps", "dot_columns", "grain_flops")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenseTiles:
     """Knobs of `rank.dense`; all counts are of float32 numbers or of registers unless the name says otherwise."""
@@ -21,6 +24,7 @@ class DenseTiles:
     accumulators: int  # registers that may hold sums; a tile has accumulators // (vectors of its panel) rows
     max_rows: int  # rows of a tile of a narrow panel
     unroll: int  # steps of K per iteration of the inner loop
+    prefetch_steps: int  # how many steps of K ahead weights are prefetched, if the panel does not fit the L1 cache; 0: not at all
     chunk_bytes: int  # rows of x that one task keeps in the L2 cache while it goes over them
     dot_columns: int  # up to so many outputs, sums run along K (no panel would be full)
     dot_rows: int  # rows of a tile when sums run along K
@@ -28,7 +32,7 @@ class DenseTiles:
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if not isinstance(value, int) or value < (0 if name in ("dot_columns", "grain_flops") else 1):
+            if not isinstance(value, int) or value < (0 if name in _MAY_BE_ZERO else 1):
                 raise ValueError(f"DenseTiles.{name} is {value!r}; it must be a positive integer")
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"DenseTiles.lanes is {self.lanes}; it must be a power of two")
@@ -50,16 +54,20 @@ class DenseTiles:
 
 
 AVX512 = DenseTiles(
-    lanes=16, vectors=4, accumulators=24, max_rows=12, unroll=1, chunk_bytes=384 << 10, dot_columns=8, dot_rows=4, grain_flops=2_000_000
+    lanes=16, vectors=4, accumulators=24, max_rows=12, unroll=2, prefetch_steps=16,
+    chunk_bytes=384 << 10, dot_columns=8, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 AVX2 = DenseTiles(
-    lanes=8, vectors=2, accumulators=12, max_rows=12, unroll=1, chunk_bytes=128 << 10, dot_columns=4, dot_rows=4, grain_flops=2_000_000
+    lanes=8, vectors=2, accumulators=12, max_rows=12, unroll=2, prefetch_steps=0,
+    chunk_bytes=128 << 10, dot_columns=4, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 NEON = DenseTiles(
-    lanes=4, vectors=3, accumulators=24, max_rows=8, unroll=1, chunk_bytes=256 << 10, dot_columns=2, dot_rows=4, grain_flops=2_000_000
+    lanes=4, vectors=3, accumulators=24, max_rows=8, unroll=2, prefetch_steps=0,
+    chunk_bytes=256 << 10, dot_columns=2, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 GENERIC = DenseTiles(
-    lanes=4, vectors=2, accumulators=8, max_rows=8, unroll=1, chunk_bytes=128 << 10, dot_columns=2, dot_rows=4, grain_flops=2_000_000
+    lanes=4, vectors=2, accumulators=8, max_rows=8, unroll=2, prefetch_steps=0,
+    chunk_bytes=128 << 10, dot_columns=2, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 
 _BY_FEATURE = (("avx512f", AVX512), ("avx2", AVX2), ("neon", NEON))

@@ -34,7 +34,7 @@ def _true(x):
 
 
 def _libm(name: str) -> Callable:
-    return lambda *args: T.call_pure_extern("float64", name, *args)
+    return lambda *args: intrin.let(T.call_extern("float64", name, *args))
 
 
 def _integer(x):
@@ -74,7 +74,7 @@ def _round_half_away(x):
 
 
 def _round_places(x, places):
-    scale = T.bind(_libm("pow")(_f(10.0), _libm("trunc")(places)))
+    scale = intrin.let(_libm("pow")(_f(10.0), _libm("trunc")(places)))
     return _round_half_away(intrin.rounded(x * scale)) / scale
 
 
@@ -92,15 +92,15 @@ def _clip(x, low: float, high: float):
 
 def _radians(lng1, lat1, lng2, lat2):
     turn = _f(math.pi / 180.0)
-    return T.bind(intrin.rounded(lat1 * turn)), T.bind(intrin.rounded(lat2 * turn)), T.bind(intrin.rounded((lng2 - lng1) * turn))
+    return intrin.let(intrin.rounded(lat1 * turn)), intrin.let(intrin.rounded(lat2 * turn)), intrin.let(intrin.rounded((lng2 - lng1) * turn))
 
 
 def _haversine(*degrees):
     """Great-circle distance in km between (lng1, lat1) and (lng2, lat2), by the haversine formula."""
     sin, cos = _libm("sin"), _libm("cos")
     a, b, turn = _radians(*degrees)
-    u, v = T.bind(sin((b - a) / _f(2.0))), T.bind(sin(turn / _f(2.0)))
-    h = T.bind(intrin.rounded(u * u) + intrin.rounded(intrin.rounded(cos(a) * cos(b)) * intrin.rounded(v * v)))
+    u, v = intrin.let(sin((b - a) / _f(2.0))), intrin.let(sin(turn / _f(2.0)))
+    h = intrin.let(intrin.rounded(u * u) + intrin.rounded(intrin.rounded(cos(a) * cos(b)) * intrin.rounded(v * v)))
     return _f(2 * EARTH_RADIUS_KM) * _libm("asin")(_libm("sqrt")(_clip(h, 0.0, 1.0)))
 
 
@@ -108,12 +108,12 @@ def _sphere_dist(*degrees):
     """The same distance by the law of cosines."""
     sin, cos = _libm("sin"), _libm("cos")
     a, b, turn = _radians(*degrees)
-    cosine = T.bind(intrin.rounded(sin(a) * sin(b)) + intrin.rounded(intrin.rounded(cos(a) * cos(b)) * cos(turn)))
+    cosine = intrin.let(intrin.rounded(sin(a) * sin(b)) + intrin.rounded(intrin.rounded(cos(a) * cos(b)) * cos(turn)))
     return _f(EARTH_RADIUS_KM) * _libm("acos")(_clip(cosine, -1.0, 1.0))
 
 
 def _fold(combine: Callable) -> Callable:
-    return lambda *args: reduce(lambda a, b: T.bind(combine(a, b)), args)
+    return lambda *args: reduce(lambda a, b: intrin.let(combine(a, b)), args)
 
 
 def _average(*args):
@@ -145,14 +145,14 @@ def emit(shape: tuple, x, constant: Callable[[int], object]):
     """The value (float64) of the formula at x (float64, bound)."""
     kind, *rest = shape
     if kind == "number":
-        return T.bind(constant(rest[0]))
+        return intrin.let(constant(rest[0]))
     if kind == "variable":
         return x
     if kind == "unary":
-        return T.bind(UNARY[rest[0]](emit(rest[1], x, constant)))
+        return intrin.let(UNARY[rest[0]](emit(rest[1], x, constant)))
     if kind == "binary":
-        return T.bind(BINARY[rest[0]](emit(rest[1], x, constant), emit(rest[2], x, constant)))
+        return intrin.let(BINARY[rest[0]](emit(rest[1], x, constant), emit(rest[2], x, constant)))
     if kind == "conditional":
         test, yes, no = (emit(part, x, constant) for part in rest)
-        return T.bind(T.if_then_else(_true(test), yes, no))
-    return T.bind(FUNCTIONS[rest[0]](*(emit(part, x, constant) for part in rest[1:])))
+        return intrin.let(T.if_then_else(_true(test), yes, no))
+    return intrin.let(FUNCTIONS[rest[0]](*(emit(part, x, constant) for part in rest[1:])))

@@ -58,7 +58,7 @@ class IdKind:
                 with T.serial(first, last) as element:
                     with T.If(field.element_is_valid(element)):
                         with T.Then():
-                            accept(num_buckets.clamp(scope, T.bind(field.number(element, "int64"))), T.float32(1))
+                            accept(num_buckets.clamp(scope, intrin.let(field.number(element, "int64"))), T.float32(1))
 
     def _emit_texts(self, scope, field, row, accept) -> None:
         def token(text: Text, element) -> None:
@@ -80,8 +80,8 @@ def separators(scope) -> tuple:
 def _split_weight(field, text: Text, element) -> tuple:
     """(key, weight) of `key:weight`, or of a map column; without a number behind the first colon the weight is 1."""
     colon = intrin.local("int64", text.address)
-    end = T.bind(text.address + text.length)
-    has_map = T.bind(field[Word.WEIGHT] != T.int64(0))
+    end = intrin.let(text.address + text.length)
+    has_map = intrin.let(field[Word.WEIGHT] != T.int64(0))
 
     def not_colon():
         return intrin.load("uint8", colon[0]) != T.uint8(ord(":"))
@@ -99,6 +99,6 @@ def _split_weight(field, text: Text, element) -> tuple:
         with T.Else():
             with T.If(colon[0] < end):
                 with T.Then():
-                    valid, value = parse_float.emit(T.bind(colon[0] + T.int64(1)), T.bind(end - colon[0] - T.int64(1)))
+                    valid, value = parse_float.emit(intrin.let(colon[0] + T.int64(1)), intrin.let(end - colon[0] - T.int64(1)))
                     intrin.assign(weight, T.if_then_else(valid, T.cast(value, "float32"), T.float32(1)))
-    return Text(text.address, T.bind(colon[0] - text.address)), T.bind(weight[0])
+    return Text(text.address, intrin.let(colon[0] - text.address)), intrin.let(weight[0])

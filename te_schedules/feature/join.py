@@ -24,8 +24,8 @@ class Joined:
             total = T.int64(0)
             for field in scope.fields:
                 total = total + _row_bytes(field, row) + T.int64(1)
-            intrin.assign(longest, T.max(longest[0], T.bind(total)))
-        size = T.bind(longest[0] + scope.int("prefix_count"))
+            intrin.assign(longest, T.max(longest[0], intrin.let(total)))
+        size = intrin.let(longest[0] + scope.int("prefix_count"))
         self._first = intrin.take_memory(size)
         scope.at_end(lambda: intrin.give_memory(self._first))
         prefix = Text(scope.bytes_address(scope.int("prefix_at")), scope.int("prefix_count"))
@@ -38,11 +38,11 @@ class Joined:
     def underscore(self, address):
         """Write an underscore at `address`; gives the address behind it."""
         intrin.store("uint8", address, T.uint8(UNDERSCORE))
-        return T.bind(address + T.int64(1))
+        return intrin.let(address + T.int64(1))
 
     def text(self, end) -> Text:
         """The whole text up to `end`."""
-        return Text(self._first, T.bind(end - self._first))
+        return Text(self._first, intrin.let(end - self._first))
 
 
 def _row_bytes(field, row):

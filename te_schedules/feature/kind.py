@@ -85,7 +85,7 @@ class Scope:
     def int(self, name: str):
         """An int64 constant of the column, bound at first use; use it first outside of the row loop."""
         if name not in self._bound:
-            self._bound[name] = T.bind(self._buffers.ints[self._first + self._places[name]])
+            self._bound[name] = intrin.let(self._buffers.ints[self._first + self._places[name]])
         return self._bound[name]
 
     def bind(self, *names: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
+from te_schedules import intrin
 from te_schedules.feature import formula
 
 # name -> (number of float constants, emitter(x, constants, dtype))
@@ -21,8 +22,7 @@ SMALLEST_NORMAL = 2.0**-126
 
 
 def _minmax(x, constant: Callable, dtype: str):
-    low, high = constant(0), constant(1)
-    return (x - low) / (high - low)
+    return (x - constant(0)) / constant(1)  # min, and max - min as a float32
 
 
 def _zscore(x, constant: Callable, dtype: str):
@@ -30,22 +30,22 @@ def _zscore(x, constant: Callable, dtype: str):
 
 
 def _log10(x, constant: Callable, dtype: str):
-    logarithm = T.log10(x) if dtype == "float64" else _log10_float32(x)
+    logarithm = formula.FUNCTIONS["log10"](x) if dtype == "float64" else _log10_float32(x)
     return T.if_then_else(x > constant(0), logarithm, constant(1))
 
 
 def _log10_float32(x):
     """log10f as the C library has had it since fdlibm: in float32, from the logarithm of the mantissa. Its last bit is visible in
     recorded bucket ids, so the correctly rounded value would not do."""
-    is_small = T.bind(x < T.float32(SMALLEST_NORMAL))
-    scaled = T.bind(T.if_then_else(is_small, x * T.float32(2.0**25), x))
-    bits = T.bind(T.reinterpret("int32", scaled))
-    exponent = T.bind(T.shift_right(bits, T.int32(23)) - T.int32(127) - T.if_then_else(is_small, T.int32(25), T.int32(0)))
-    negative = T.bind(T.cast(exponent < 0, "int32"))
+    is_small = intrin.let(x < T.float32(SMALLEST_NORMAL))
+    scaled = intrin.let(T.if_then_else(is_small, x * T.float32(2.0**25), x))
+    bits = intrin.let(T.reinterpret("int32", scaled))
+    exponent = intrin.let(T.shift_right(bits, T.int32(23)) - T.int32(127) - T.if_then_else(is_small, T.int32(25), T.int32(0)))
+    negative = intrin.let(T.cast(exponent < 0, "int32"))
     mantissa = T.bitwise_or(T.bitwise_and(bits, T.int32(0x007FFFFF)), T.shift_left(T.int32(127) - negative, T.int32(23)))
-    m = T.bind(T.reinterpret("float32", mantissa))
-    y = T.bind(T.cast(exponent + negative, "float32"))
-    ln = T.cast(T.log(T.cast(m, "float64")), "float32")
+    m = intrin.let(T.reinterpret("float32", mantissa))
+    y = intrin.let(T.cast(exponent + negative, "float32"))
+    ln = T.cast(formula.FUNCTIONS["log"](T.cast(m, "float64")), "float32")
     usual = _product(y, LOG10_2_LOW) + _product(ln, INVERSE_LN10) + _product(y, LOG10_2_HIGH)
     infinite = x == tirx.const(math.inf, "float32")  # NaN fails the threshold before
     return T.if_then_else(infinite, x, usual)
@@ -68,5 +68,5 @@ def emit(shape, x, constant: Callable[[int], object], dtype: str):
         return x
     if isinstance(shape, str):
         _, emitter = SIMPLE[shape]
-        return T.bind(emitter(x, lambda k: T.bind(T.cast(constant(k), dtype)), dtype))
-    return T.bind(T.cast(formula.emit(shape, T.bind(T.cast(x, "float64")), constant), dtype))
+        return intrin.let(emitter(x, lambda k: intrin.let(T.cast(constant(k), dtype)), dtype))
+    return intrin.let(T.cast(formula.emit(shape, intrin.let(T.cast(x, "float64")), constant), dtype))

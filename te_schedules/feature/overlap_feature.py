@@ -19,29 +19,185 @@ from te_schedules.text import equal
 from te_schedules.tokens import Text, for_each_token
 
 
-class Terms:
-    """The terms of both sides of one row, with walks over them."""
+Body = Callable[[Text, Any], None]  # (term, its position)
+
+
+class _Terms:
+    """The terms of both sides of one row."""
 
     def __init__(self, scope, row):
         self._scope, self._row = scope, row
 
-    def _each(self, side: int, body: Callable[[Text, Any], None]) -> None:
-        """Emit `body(term, position)` for each term of a side (0 query, 1 title)."""
+    def _each(self, side: int, body: Body) -> None:
         position = intrin.local("int64", 0)
 
         def token(text, _element) -> None:
-            body(text, T.bind(position[0]))
+            body(text, intrin.let(position[0]))
             intrin.assign(position, position[0] + T.int64(1))
 
         for_each_token(self._scope.fields[side], self._row, separators(self._scope), token)
 
-    def query(self, body: Callable[[Text, Any], None]) -> None:
-        """Each query term."""
+    def query(self, body: Body) -> None:
+        """Emit `body` for each query term."""
         self._each(0, body)
 
-    def title(self, body: Callable[[Text, Any], None]) -> None:
-        """Each title term."""
+    def title(self, body: Body) -> None:
+        """Emit `body` for each title term."""
         self._each(1, body)
+
+    def count(self, side: int):
+        """How many terms a side has."""
+        count = intrin.local("int64", 0)
+        self._each(side, lambda _text, _position: intrin.assign(count, count[0] + T.int64(1)))
+        return intrin.let(count[0])
+
+
+def _when(condition, body: Callable[[], None]) -> None:
+    with T.If(condition), T.Then():
+        body()
+
+
+def _common(outer: Callable[[Body], None], inner: Callable[[Body], None]):
+    """How many terms of `outer` are among those of `inner`, duplicates counted."""
+    common = intrin.local("int64", 0)
+
+    def each(term: Text, _position) -> None:
+        found = intrin.local("int64", 0)
+
+        def compare(other: Text, _at) -> None:
+            _when(found[0] == T.int64(0), lambda: intrin.assign(found, T.cast(equal.emit(term, other), "int64")))
+
+        inner(compare)
+        intrin.assign(common, common[0] + found[0])
+
+    outer(each)
+    return intrin.let(common[0])
+
+
+def _query_common_ratio(terms: _Terms, query_count, title_count):
+    return _ratio(_common(terms.query, terms.title), query_count)
+
+
+def _title_common_ratio(terms: _Terms, query_count, title_count):
+    return _ratio(_common(terms.title, terms.query), title_count)
+
+
+def _ratio(part, whole):
+    """A quotient of integers in float64, then rounded to float32."""
+    return T.cast(T.cast(part, "float64") / T.cast(whole, "float64"), "float32")
+
+
+def _matches_at(terms: _Terms, start, query_count):
+    """How many query terms equal the title term at start + their position; all of them: the query stands there."""
+    matches = intrin.local("int64", 0)
+
+    def each(term: Text, position) -> None:
+        def compare(other: Text, at) -> None:
+            _when(at == start + position, lambda: intrin.assign(matches, matches[0] + T.cast(equal.emit(term, other), "int64")))
+
+        terms.title(compare)
+
+    terms.query(each)
+    return matches[0] == query_count
+
+
+def _index_of(terms: _Terms, query_count, title_count):
+    found, start = intrin.local("int64", -1), intrin.local("int64", 0)
+    with T.While(T.And(found[0] < T.int64(0), start[0] + query_count <= title_count)):
+        _when(_matches_at(terms, intrin.let(start[0]), query_count), lambda: intrin.assign(found, start[0]))
+        intrin.assign(start, start[0] + T.int64(1))
+    return T.cast(found[0], "float32")
+
+
+def _is_contain(terms: _Terms, query_count, title_count):
+    return T.cast(_index_of(terms, query_count, title_count) >= T.float32(0), "float32")
+
+
+def _is_equal(terms: _Terms, query_count, title_count):
+    result = intrin.local("float32", 0.0)
+    with T.If(query_count == title_count), T.Then():
+        intrin.assign(result, T.cast(_matches_at(terms, T.int64(0), query_count), "float32"))
+    return result[0]
+
+
+FAR = 2**40  # beyond any distance in a row
+
+
+def _min_cover(terms: _Terms, query_count, title_count):
+    """From each start, the part must reach the farthest of the query terms' first places at or behind it."""
+    best, start = intrin.local("int64", FAR), intrin.local("int64", 0)
+    with T.While(start[0] < title_count):
+        end = intrin.local("int64", 0)
+
+        def each(term: Text, _position, end=end) -> None:
+            place = intrin.local("int64", FAR)
+
+            def compare(other: Text, at) -> None:
+                fits = T.And(at >= start[0], place[0] == T.int64(FAR))
+                _when(fits, lambda: intrin.assign(place, T.if_then_else(equal.emit(term, other), at, T.int64(FAR))))
+
+            terms.title(compare)
+            intrin.assign(end, T.max(end[0], place[0]))
+
+        terms.query(each)
+        _when(end[0] < T.int64(FAR), lambda end=end: intrin.assign(best, T.min(best[0], end[0] - start[0] + T.int64(1))))
+        intrin.assign(start, start[0] + T.int64(1))
+    return T.cast(T.if_then_else(best[0] == T.int64(FAR), T.int64(0), best[0]), "float32")
+
+
+def _pair_distance(terms: _Terms, left: Text, right: Text):
+    """The distance of the nearest occurrences of two terms in the title; FAR when the title lacks one."""
+    distance = intrin.local("int64", FAR)
+
+    def first(a: Text, p) -> None:
+        def second(b: Text, q) -> None:
+            _when(equal.emit(b, right), lambda: intrin.assign(distance, T.min(distance[0], T.max(p - q, q - p))))
+
+        _when(equal.emit(a, left), lambda: terms.title(second))
+
+    terms.title(first)
+    return distance[0]
+
+
+def _over_pairs(terms: _Terms, title_count, combine: Callable, finish: Callable):
+    """Combine the distances of all pairs of query terms that differ and are both in the title; len(title) + 1 without any."""
+    total, pairs = intrin.local("int64", 0), intrin.local("int64", 0)
+
+    def first(left: Text, i) -> None:
+        def second(right: Text, j) -> None:
+            def pair() -> None:
+                distance = intrin.let(_pair_distance(terms, left, right))
+
+                def add() -> None:
+                    intrin.assign(total, T.if_then_else(pairs[0] == T.int64(0), distance, combine(total[0], distance)))
+                    intrin.assign(pairs, pairs[0] + T.int64(1))
+
+                _when(distance < T.int64(FAR), add)
+
+            _when(i < j, lambda: _when(T.Not(equal.emit(left, right)), pair))
+
+        terms.query(second)
+
+    terms.query(first)
+    alone = T.cast(title_count + T.int64(1), "float32")
+    return T.if_then_else(pairs[0] == T.int64(0), alone, finish(total[0], pairs[0]))
+
+
+def _distance(combine: Callable, finish: Callable) -> Callable:
+    return lambda terms, _query_count, title_count: _over_pairs(terms, title_count, combine, finish)
+
+
+METHODS: dict[str, Callable] = {
+    "query_common_ratio": _query_common_ratio,
+    "title_common_ratio": _title_common_ratio,
+    "is_contain": _is_contain,
+    "is_equal": _is_equal,
+    "index_of": _index_of,
+    "proximity_min_cover": _min_cover,
+    "proximity_min_dist": _distance(T.min, lambda total, _pairs: T.cast(total, "float32")),
+    "proximity_max_dist": _distance(T.max, lambda total, _pairs: T.cast(total, "float32")),
+    "proximity_avg_dist": _distance(lambda a, b: a + b, _ratio),
+}
 
 
 @dataclass(frozen=True)
@@ -75,3 +231,13 @@ class OverlapKind:
     def emit_numbers(self, scope, row, write) -> None:
         """Emit the number of one row."""
         write(T.int64(0), self._value(scope, row))
+
+    def _value(self, scope, row):
+        """The float32 of one row: the default when a side has no terms, else the method's number, normalized."""
+        terms = _Terms(scope, row)
+        query_count, title_count = terms.count(0), terms.count(1)
+        value = intrin.local("float32", scope.float("missing"))
+        with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
+            number = intrin.let(METHODS[self.method](terms, query_count, title_count))
+            intrin.assign(value, normalize.emit(self.normalizer, number, lambda k: scope.float("normalizer", k), "float32"))
+        return intrin.let(value[0])

@@ -75,7 +75,7 @@ class RawKind:
             with T.If(count[0] < scope.int("dimension")):
                 with T.Then():
                     normalized = normalize.emit(self.normalizer, value, lambda k: scope.float("normalizer", k), dtype)
-                    write(T.bind(count[0]), T.bind(T.cast(normalized, "float32")))
+                    write(intrin.let(count[0]), intrin.let(T.cast(normalized, "float32")))
             intrin.assign(count, count[0] + T.int64(1))
 
         with T.If(field.is_text):
@@ -85,7 +85,7 @@ class RawKind:
                 first, last = field.elements(row)
                 with T.serial(first, last) as element:
                     valid = field.element_is_valid(element)
-                    one(T.bind(T.if_then_else(valid, field.number(element, "float32"), T.float32(0))), "float32")
+                    one(intrin.let(T.if_then_else(valid, field.number(element, "float32"), T.float32(0))), "float32")
         with T.If(count[0] == T.int64(0)):
             with T.Then():
                 missing(field)
@@ -98,4 +98,4 @@ class RawKind:
 def _parsed(text):
     """The float64 of a text; 0 when it is no number."""
     valid, value = parse_float.emit(text.address, text.length)
-    return T.bind(T.if_then_else(valid, value, T.float64(0)))
+    return intrin.let(T.if_then_else(valid, value, T.float64(0)))

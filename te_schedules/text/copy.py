@@ -16,4 +16,4 @@ def emit(text, target):
     with T.While(position[0] < text.length):
         intrin.store("uint8", target + position[0], intrin.load("uint8", text.address + position[0]))
         intrin.assign(position, position[0] + T.int64(1))
-    return T.bind(target + text.length)
+    return intrin.let(target + text.length)

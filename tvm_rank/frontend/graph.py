@@ -71,11 +71,12 @@ class _Builder:
         params = [self.sides[True], self.sides[False], rows, self.item_request, *self.stacks]
         bb = self.bb
         dense = bb.add_func(model.mod["main"].without_attr("global_symbol"), DENSE)
-        with bb.function("main", params, attrs={"global_symbol": "main"}), bb.dataflow():
-            inputs = [self._input(binding) for binding in bindings]
-            result = bb.emit(relax.Call(dense, inputs))
-            fields_out = [relax.TupleGetItem(result, k) for k in range(len(model.outputs))]
-            bb.emit_func_output(bb.emit_output(relax.Tuple(fields_out)))
+        with bb.function("main", params, attrs={"global_symbol": "main"}):
+            with bb.dataflow():
+                inputs = [self._input(binding) for binding in bindings]
+                result = bb.emit(relax.Call(dense, inputs))
+                out = bb.emit_output(relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(model.outputs))]))
+            bb.emit_func_output(out)
         self._check_columns()
         mod = bb.get()
         return RankGraph(mod=mod, request_uses=fields[True].uses, item_uses=fields[False].uses)
@@ -85,8 +86,9 @@ class _Builder:
         fields = tirx.Var("fields", "int64")
         columns = relax.Var("columns", relax.TensorType([fields, WORDS], "int64"))
         kernel = self.bb.add_func(check_columns.prim_func("check_columns_kernel"), "check_columns_kernel")
-        with self.bb.function("check_columns", [columns], attrs={"global_symbol": "check_columns"}), self.bb.dataflow():
-            status = self.bb.emit_output(relax.call_tir(kernel, (columns,), relax.TensorType([fields], "int64")))
+        with self.bb.function("check_columns", [columns], attrs={"global_symbol": "check_columns"}):
+            with self.bb.dataflow():
+                status = self.bb.emit_output(relax.call_tir(kernel, (columns,), relax.TensorType([fields], "int64")))
             self.bb.emit_func_output(status)
 
     def _input(self, binding: Binding) -> relax.Expr:

@@ -13,7 +13,8 @@ from tvm_rank.config.spec import Expression, Log10, MinMax, Normalizer, ZScore
 def shape_of(normalizer: Normalizer | None) -> tuple[Any, np.ndarray]:
     """The shape (`te_schedules/feature/normalize.py`) and the float64 constants; parameters are rounded to float32, a formula's are not."""
     if isinstance(normalizer, MinMax):
-        return "minmax", _float32(normalizer.min, normalizer.max)
+        low, high = np.float32(normalizer.min), np.float32(normalizer.max)
+        return "minmax", _float32(float(low), float(high - low))  # the width is a float32 difference in both precisions
     if isinstance(normalizer, ZScore):
         return "zscore", _float32(normalizer.mean, normalizer.standard_deviation)
     if isinstance(normalizer, Log10):

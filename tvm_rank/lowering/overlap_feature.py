@@ -18,8 +18,7 @@ def column(feature: OverlapFeature, fields: FieldTable, hash_function: str) -> C
     shape, numbers = shape_of(feature.normalizer)
     rows = tuple(fields.row(field, TEXT) for field in feature.fields)
     ints = {"dimension": 1, "separator": ord(feature.separators[-1])}
-    missing = float(feature.default_value or 0)
-    arrays = {"normalizer": numbers, "missing": np.array([missing], np.float32).astype(np.float64)}
+    arrays = {"normalizer": numbers, "missing": np.array([feature.default], np.float32).astype(np.float64)}
     if isinstance(feature.bucketizer, Boundaries):
         more, tables = bucketizers.of_number(feature.bucketizer, [])
         ints |= more

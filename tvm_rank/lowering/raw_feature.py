@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from te_schedules.feature import Column, RawKind
@@ -18,7 +16,7 @@ def column(feature: RawFeature, fields: FieldTable, hash_function: str) -> Colum
     """The column of the feature; the hash function does not matter to it."""
     del hash_function
     shape, numbers = shape_of(feature.normalizer)
-    defaults = _defaults(feature)
+    defaults = list(feature.defaults)
     ints = {"dimension": feature.value_dim, "separator": ord(feature.separators[-1])}
     arrays = {"normalizer": numbers}
     if isinstance(feature.bucketizer, Boundaries):
@@ -31,11 +29,3 @@ def column(feature: RawFeature, fields: FieldTable, hash_function: str) -> Colum
     kind = RawKind(normalizer=shape, bucketized=feature.bucketizer is not None)
     return Column(name=feature.name, kind=kind, fields=(fields.row(feature.fields[0], NUMBER),), ints=ints, arrays=arrays)
 
-
-def _defaults(feature: RawFeature) -> list[float]:
-    """The numbers of `default_value`; one number stands for all dimensions."""
-    if not feature.default_value:
-        return []
-    texts = re.split("|".join(map(re.escape, feature.separators)), feature.default_value)
-    numbers = [float(text) for text in texts if text]
-    return numbers * feature.value_dim if len(numbers) == 1 else numbers

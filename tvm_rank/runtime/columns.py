@@ -144,7 +144,7 @@ class Table:
     def fill(self, k: int, array: pa.Array, rows: int, where: str, index: np.ndarray | None = None) -> None:
         """Put a column into row k. It has `rows` rows, or one that serves all; `index` (int32) maps kernel rows to its rows."""
         words = descriptor(array, self.uses[k], where, self.keep)
-        if len(array) == 1 and (rows != 1 or index is not None):
+        if len(array) == 1:
             words[1] = 0
         elif len(array) != rows:
             raise InputError(f"{where}: has {len(array)} rows, the other columns have {rows}; give {rows}, or one for all")

@@ -101,7 +101,8 @@ class FeatureProgram:
         ends = np.cumsum(lengths.reshape(-1), dtype=np.int64)
         starts = (ends - lengths.reshape(-1)).reshape(lengths.shape)
         total = int(ends[-1]) if ends.size else 0
-        values, weights = np.empty(total, np.int64), np.empty(total, np.float32)
+        room = max(1, total)  # TVM refuses the strides that NumPy gives an empty array
+        values, weights = np.empty(room, np.int64), np.empty(room, np.float32)
         self._run("emit_ids", table, starts, values, weights)
         outputs = {}
         for k, (name, weighted) in enumerate(self.plan.ids):
