@@ -8,6 +8,7 @@ import tvm
 from tvm import relax
 
 from relay_passes.fuse_dense import FuseDense
+from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
@@ -20,7 +21,7 @@ def phases(target: tvm.target.Target) -> dict[str, list[Pass]]:
     transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [FuseDense(tiles_for(target)), LowerColumns()],
+        "graph": [FuseDense(tiles_for(target)), HoistRequestSide(), LowerColumns()],
         "legalize": [transform.DecomposeOpsForInference(), transform.LegalizeOps(), transform.AnnotateTIROpPattern(), transform.FoldConstant()],
         "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"])],
         "lower": [

@@ -64,7 +64,6 @@ def _none(x, _lanes: int):
 
 
 def _relu(x, lanes: int):
-    x = hold(x, lanes)
     return T.Select(x < splat(0.0, lanes), splat(0.0, lanes), x)
 
 
@@ -82,3 +81,4 @@ def _tanh(x, lanes: int):
 
 
 ACTIVATIONS: dict[str, Callable] = {"none": _none, "relu": _relu, "sigmoid": _sigmoid, "tanh": _tanh}
+CHEAP = frozenset({"none", "relu"})  # at most one instruction on a register: applied as it is written, not in a pass of its own

@@ -8,29 +8,27 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules.dense.activation import ACTIVATIONS
 from te_schedules.dense.layer import Buffers, Layer, bias_row, load, registers, store
 
-_COLUMNS = 4  # outputs at a time: 4 rows x 4 columns are 16 sums and 8 loads per vector of K
+_COLUMNS = 3  # outputs at a time: with 4 rows 12 sums and 7 loads per vector of K; 16 sums do not fit STACK_LIMIT
 
 
 def emit_rows(layer: Layer, buffers: Buffers, row, rows: int) -> None:
     """Emit out[row : row + rows] without the activation; packed is the transposed weight, (units, K)."""
     for first in range(0, layer.units, _COLUMNS):
-        _emit_columns(layer, buffers, row, rows, range(first, min(first + _COLUMNS, layer.units)))
+        _emit_columns(layer, buffers, row, rows, first, min(_COLUMNS, layer.units - first))
 
 
-def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, columns: range) -> None:
+def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, columns: int) -> None:
     lanes, depth = layer.tiles.lanes, layer.depth
-    sums = {column: registers(rows, lanes) for column in columns}
-    for column in columns:
-        with T.unroll(rows) as r:
-            T.buffer_store(sums[column], T.broadcast(tirx.const(0.0, "float32"), lanes), [T.ramp(r * lanes, 1, lanes)])
+    sums = registers(rows * columns, lanes)
+    with T.unroll(rows * columns) as i:
+        T.buffer_store(sums, T.broadcast(tirx.const(0.0, "float32"), lanes), [T.ramp(i * lanes, 1, lanes)])
 
     def step(k, count: int):
         """`count` steps of K at once; nothing is read beyond a row."""
-        for column in columns:
-            with T.unroll(rows) as r:
-                register = T.ramp(r * lanes, 1, lanes)
-                product = load(buffers.x, [row + r], k, lanes, count) * load(buffers.packed, [column], k, lanes, count)
-                T.buffer_store(sums[column], sums[column][register] + product, [register])
+        with T.unroll(rows) as r, T.unroll(columns) as c:
+            register = T.ramp((r * columns + c) * lanes, 1, lanes)
+            product = load(buffers.x, [row + r], k, lanes, count) * load(buffers.packed, [first + c], k, lanes, count)
+            T.buffer_store(sums, sums[register] + product, [register])
 
     if depth >= lanes:
         with T.serial(depth // lanes) as block:
@@ -39,11 +37,11 @@ def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, columns: range
         step(tirx.const(depth // lanes * lanes, "int64"), depth % lanes)
     with T.unroll(rows) as r:
         extra = bias_row(buffers, row + r)
-        for column in columns:
-            value = _total(sums[column][T.ramp(r * lanes, 1, lanes)], lanes) + buffers.bias[column]
+        with T.unroll(columns) as c:
+            value = _total(sums[T.ramp((r * columns + c) * lanes, 1, lanes)], lanes) + buffers.bias[first + c]
             if extra is not None:
-                value = value + buffers.row_bias[extra, column]
-            T.buffer_store(buffers.out, value, [row + r, column])
+                value = value + buffers.row_bias[extra, first + c]
+            T.buffer_store(buffers.out, value, [row + r, first + c])
 
 
 def _total(vector, lanes: int):

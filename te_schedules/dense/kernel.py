@@ -4,15 +4,14 @@
 
 1. Tasks are (chunk of rows) x (panel of weights), panels innermost: the chunk of x stays in the L2 cache and every weight is read
    once per chunk. A call with at least `grain_flops` operations deals the tasks to TVM's thread pool; a smaller one runs in place.
-2. In a task, a tile of rows x panel is summed over all of K in registers. The rows left over get a tile of their own exact height.
-3. Bias and activation are applied to the registers, and each number of `out` is written once, the last vector under a mask.
+2. In a task, a tile of rows x panel is summed over all of K in registers. The rows left over go to tiles of 8, 4, 2 and 1 rows.
+3. Registers start as the bias. They are written once, the last vector under a mask, through a cheap activation; an expensive one
+   goes over the task's part of `out` afterwards, while it is in the cache: a copy of its code in every tile takes long to compile.
 
 Few outputs do not fill a vector: then the sums run along K (`dot.py`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
@@ -95,29 +94,18 @@ def _emit_task(layer: Layer, buffers: Buffers, rows, chunk, task) -> None:
 
 
 def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int) -> None:
-    """The rows first..end of one panel, tile by tile."""
-    tile_rows = layer.tile_rows(columns)
-    with T.serial(T.ceildiv(end - first, tirx.const(tile_rows, "int64"))) as index:
-        row = T.bind(first + index * tile_rows)
-        count = T.bind(T.min(end - row, tirx.const(tile_rows, "int64")))
-        if layer.width == 1:
-            _for_count(tile_rows, count, lambda rows: dot.emit_rows(layer, buffers, row, rows))
-        else:
-            _for_count(tile_rows, count, lambda rows: panel.emit_sums(layer, buffers, row, rows, number, columns))
-            panel.emit_activation(layer, buffers, row, count, number, columns)
+    """The rows first..end of one panel: whole tiles, then lower ones, each at most once, for the rows that are left."""
+    done, tile = first, layer.tile_rows(columns)
+    for rows in [tile, *(1 << power for power in reversed(range((tile - 1).bit_length())))]:
+        count = T.bind(T.floordiv(end - done, tirx.const(rows, "int64")))
+        with T.serial(count) as index:
+            row = T.bind(done + index * rows)
+            if layer.width == 1:
+                dot.emit_rows(layer, buffers, row, rows)
+            else:
+                panel.emit_sums(layer, buffers, row, rows, number, columns)
+        done = T.bind(done + count * rows)
     if layer.width == 1:
         dot.emit_activation(layer, buffers, first, end)
-
-
-def _for_count(most: int, count, emit: Callable[[int], None]) -> None:
-    """Emit a choice between `emit(1)` .. `emit(most)` by `count`; the last is the usual one and is asked for first."""
-    if most == 1:
-        emit(1)
-        return
-    with T.If(count == most):
-        with T.Then():
-            emit(most)
-        with T.Else():
-            for rows in range(1, most):
-                with T.If(count == rows), T.Then():
-                    emit(rows)
+    else:
+        panel.emit_activation(layer, buffers, first, end, number, columns)

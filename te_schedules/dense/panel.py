@@ -5,7 +5,7 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules.dense.activation import ACTIVATIONS
+from te_schedules.dense.activation import ACTIVATIONS, CHEAP
 from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, bias_row, load, registers, store
 
 _FLOAT_BYTES = 4
@@ -13,7 +13,7 @@ _CACHE_BYTES = 24 << 10  # a panel up to this size stays in the L1 cache from ti
 
 
 def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: int) -> None:
-    """Emit out = x W + biases, without the activation, for `rows` rows from `row` on and `columns` columns of a panel."""
+    """Emit out = x W + biases for `rows` rows from `row` on and `columns` columns of a panel; of the activations only the cheap."""
     lanes, unroll = layer.tiles.lanes, min(layer.tiles.unroll, layer.depth)
     vectors = -(-columns // lanes)
     part = max(1, STACK_LIMIT // (vectors * lanes * _FLOAT_BYTES))
@@ -79,26 +79,28 @@ class _Part:
             T.buffer_store(self.sums, self.sums[self._register(r, v)] + x * weight, [self._register(r, v)])
 
     def write(self) -> None:
-        """out = sums"""
+        """out = sums, or a cheap activation of them."""
+        name = self.layer.activation if self.layer.activation in CHEAP else "none"
+
+        def write(r, v, count: int) -> None:
+            value = ACTIVATIONS[name](self.sums[self._register(r, v)], self.lanes)
+            store(self.buffers.out, value, [self.row + r], self._column(v), self.lanes, count)
+
         with T.unroll(self.rows) as r:
-            self._each_vector(
-                lambda v, count: store(
-                    self.buffers.out, self.sums[self._register(r, v)], [self.row + r], self._column(v), self.lanes, count
-                )
-            )
+            self._each_vector(lambda v, count: write(r, v, count))
 
 
-def emit_activation(layer: Layer, buffers: Buffers, row, rows, panel, columns: int) -> None:
-    """Emit out = activation(out) for `rows` rows (an expression) and `columns` columns of a panel, just written."""
-    if layer.activation == "none":
+def emit_activation(layer: Layer, buffers: Buffers, first, end, panel, columns: int) -> None:
+    """Emit out = activation(out) for the rows first..end and `columns` columns of a panel, just written; nothing if it is cheap."""
+    if layer.activation in CHEAP:
         return
     lanes = layer.tiles.lanes
-    with T.serial(rows) as r:
+    with T.serial(end - first) as r:
 
         def apply(v, count):
             column = panel * layer.width + v * lanes
-            value = ACTIVATIONS[layer.activation](load(buffers.out, [row + r], column, lanes, count), lanes)
-            store(buffers.out, value, [row + r], column, lanes, count)
+            value = ACTIVATIONS[layer.activation](load(buffers.out, [first + r], column, lanes, count), lanes)
+            store(buffers.out, value, [first + r], column, lanes, count)
 
         if columns >= lanes:
             with T.serial(columns // lanes) as v:

@@ -97,7 +97,7 @@ class _Builder:
         for is_request, members in groupby(binding.features, key=lambda feature: feature.is_request):
             parts = [self._value(feature, binding.kind) for feature in members]
             run = parts[0] if len(parts) == 1 else self.bb.emit(relax.op.concat(parts, axis=1))
-            runs.append(self.bb.emit(relax.op.take(run, self.item_request, axis=0)) if is_request else run)
+            runs.append(self.bb.emit(relax.op.take(run, self.item_request, axis=0, mode="clip")) if is_request else run)
         whole = runs[0] if len(runs) == 1 else self.bb.emit(relax.op.concat(runs, axis=1))
         return whole if binding.input.shape else self.bb.emit(relax.op.squeeze(whole, axis=[1]))
 
