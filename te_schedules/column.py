@@ -11,12 +11,14 @@ addresses are those of Arrow's own buffers, already moved to the first row of a 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 
 WORDS = 17
+Expr = Any
 
 
 class Word(IntEnum):
@@ -83,7 +85,8 @@ class Field:
     """
 
     def __init__(self, columns, number):
-        self._words = {}
+        self._words: dict[Word, Expr] = {}
+        self.splits: Expr = None  # condition: texts must be searched for separators; set by `tokens.find_splits`
         self._columns, self._number = columns, number
         for word in (Word.FORM, Word.STRIDE, Word.INDEX, Word.VALID, Word.VALID_BIT, Word.LIST, Word.ELEMENT_VALID,
                      Word.ELEMENT_BIT, Word.TEXT, Word.DATA):  # fmt: skip
@@ -104,6 +107,18 @@ class Field:
     def is_scalar(self):
         """Condition: one element a row (no list)."""
         return self[Word.LIST] == T.int64(0)
+
+    @property
+    def is_mapped(self):
+        """Condition: kernel rows are mapped to column rows."""
+        return self[Word.INDEX] != T.int64(0)
+
+    def text_range(self, first_row, end_row):
+        """(begin, end) addresses of the texts of the rows [first_row, end_row) of a scalar text column that is not mapped."""
+        stride, data = self[Word.STRIDE], self[Word.DATA]
+        first = T.Select(stride == T.int64(0), T.int64(0), first_row)
+        end = T.Select(stride == T.int64(0), T.int64(1), end_row)
+        return intrin.let(data + self.text_offset(first)), intrin.let(data + self.text_offset(end))
 
     def elements(self, row):
         """(first, end) of the elements of kernel row `row`; first == end when the row is null or an empty list."""

@@ -252,6 +252,9 @@ class Word:
         """Condition: this number is below `other`. (TVM's analysis of conditions fails on `<` of uint64 and a constant.)"""
         return T.bind(T.call_extern("bool", "rank_less", self.expr, Word.of(other).expr))
 
+    def __invert__(self) -> Word:
+        return self ^ (2**64 - 1)
+
     def __xor__(self, other) -> Word:
         return Word.let(T.bitwise_xor(self.expr, Word.of(other).expr))
 

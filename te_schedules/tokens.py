@@ -19,6 +19,7 @@ from te_schedules.text import format_int
 INT_TEXT_BYTES = 24  # the longest int64 text has 20
 
 Expr = Any
+BYTES_OF_ONE, HIGH_BITS = 0x0101010101010101, 0x8080808080808080
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,6 @@ def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callab
     digits = intrin.array(INT_TEXT_BYTES, "uint8")
     start, end = intrin.local("int64", 0), intrin.local("int64", 0)
     stop = intrin.local("int64", 0)
-    splits = intrin.let(T.And(field.is_text, field.is_scalar))
     first, last = field.elements(row)
     with T.serial(first, last) as element:
         with T.If(field.element_is_valid(element)):
@@ -42,7 +42,7 @@ def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callab
                 _element_text(field, element, digits, start, end)
                 with T.While(start[0] < end[0]):
                     intrin.assign(stop, end[0])
-                    with T.If(splits):
+                    with T.If(field.splits):
                         with T.Then():
                             _find_separator(start, end, stop, separators)
                     with T.If(start[0] < stop[0]):
@@ -79,3 +79,38 @@ def _find_separator(start, end, stop, separators) -> None:
 
     with T.While(T.if_then_else(stop[0] < end[0], plain(), T.bool(False))):
         intrin.assign(stop, stop[0] + T.int64(1))
+
+
+def find_splits(scope, first_row, end_row, separators: tuple[Expr, ...]) -> None:
+    """Find out for each field of a column whether any text of the block has a separator, so that most are not searched one by one.
+
+    The texts of consecutive rows lie side by side, so this reads eight bytes at a time. Rows that are mapped to others are searched.
+    """
+    for field in scope.fields:
+        found = intrin.local("int64", 0)
+        with T.If(T.And(field.is_text, field.is_scalar)), T.Then():
+            begin, end = field.text_range(first_row, end_row)
+            with T.If(field.is_mapped):
+                with T.Then():
+                    intrin.assign(found, T.int64(1))
+                with T.Else():
+                    _search_block(found, begin, end, separators)
+        field.splits = intrin.let(found[0] != T.int64(0))
+
+
+def _search_block(found, begin, end, separators: tuple[Expr, ...]) -> None:
+    """Set `found` when a separator is among the bytes [begin, end)."""
+    at = intrin.local("int64", begin)
+    patterns = [intrin.Word.of(T.cast(separator, "int64")) * BYTES_OF_ONE for separator in separators]
+    with T.While(at[0] + T.int64(8) <= end):
+        word = intrin.Word.let(intrin.load("uint64", at[0]))
+        for pattern in patterns:
+            differs = word ^ pattern
+            zero_bytes = (differs - BYTES_OF_ONE) & ~differs & HIGH_BITS
+            intrin.assign(found, T.bitwise_or(found[0], zero_bytes.signed))
+        intrin.assign(at, at[0] + T.int64(8))
+    with T.While(at[0] < end):
+        byte = T.cast(intrin.load("uint8", at[0]), "int64")
+        for separator in separators:
+            intrin.assign(found, T.bitwise_or(found[0], T.cast(byte == T.cast(separator, "int64"), "int64")))
+        intrin.assign(at, at[0] + T.int64(1))

@@ -22,6 +22,6 @@ def emit(scope, value):
     with T.While(left[0] > T.int64(0)):
         half = intrin.let(T.shift_right(left[0], T.int64(1)))
         passed = intrin.let(scope.float_at(base[0] + half) <= wide)
-        intrin.assign(base, T.if_then_else(passed, base[0] + half + T.int64(1), base[0]))
-        intrin.assign(left, T.if_then_else(passed, left[0] - half - T.int64(1), half))
+        intrin.assign(base, T.Select(passed, base[0] + half + T.int64(1), base[0]))
+        intrin.assign(left, T.Select(passed, left[0] - half - T.int64(1), half))
     return intrin.let(base[0] - scope.int("boundaries_at"))

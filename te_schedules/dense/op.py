@@ -26,8 +26,8 @@ _ARGUMENTS = (
     ("x", "(N, K) float32, N symbolic"),
     ("packed", "(panels, K, width) float32, the weight as te_schedules.dense.pack lays it out"),
     ("bias", "(J,) float32"),
-    ("row_bias", "optional, (R, J) float32, R symbolic"),
-    ("row_index", "optional, (N,) int32, a row of row_bias for each row of x"),
+    ("row_bias", "(R, J) float32, R symbolic; optional"),
+    ("row_index", "(N,) int32, a row of row_bias for each row of x; optional"),
 )
 
 
@@ -74,7 +74,8 @@ def _expect(call: relax.Call, argument: int, shape: list, axes: dict) -> None:
     for axis, wanted in axes.items():
         if not analyzer.can_prove_equal(shape[axis], wanted):
             name, text = _ARGUMENTS[argument]
-            raise TypeError(f"rank.dense: {name} has extent {shape[axis]} in axis {axis}, expected {wanted}; {name} is {text}")
+            got = int(shape[axis]) if isinstance(shape[axis], tirx.IntImm) else shape[axis]
+            raise TypeError(f"rank.dense: {name} has extent {got} in axis {axis}, expected {wanted}; {name} is {text}")
 
 
 def _infer_type(call: relax.Call, _builder) -> relax.Type:

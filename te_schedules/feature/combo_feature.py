@@ -13,7 +13,7 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules import bucketize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Joined
-from te_schedules.tokens import for_each_token
+from te_schedules.tokens import find_splits, for_each_token
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class ComboKind:
         """Read the constants of the column; make room for the joined texts."""
         bucketize.bind_constants(self.bucketizer, scope)
         scope.bind("separator")
+        find_splits(scope, first_row, end_row, separators(scope))
         scope.joined = Joined(scope, first_row, end_row)
 
     def emit_ids(self, scope, row, accept) -> None:

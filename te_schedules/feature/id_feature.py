@@ -12,7 +12,7 @@ from te_schedules.bucketize import num_buckets
 from te_schedules.column import Word
 from te_schedules.feature.join import Joined
 from te_schedules.text import parse_float
-from te_schedules.tokens import Text, for_each_token
+from te_schedules.tokens import Text, find_splits, for_each_token
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class IdKind:
         """Read the constants of the column; make room for prefixed texts."""
         bucketize.bind_constants(self.bucketizer, scope)
         scope.bind("separator")
+        find_splits(scope, first_row, end_row, separators(scope))
         if self._joins:
             scope.joined = Joined(scope, first_row, end_row)
 

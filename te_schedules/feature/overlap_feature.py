@@ -16,7 +16,7 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.text import equal
-from te_schedules.tokens import Text, for_each_token
+from te_schedules.tokens import Text, find_splits, for_each_token
 
 
 Body = Callable[[Text, Any], None]  # (term, its position)
@@ -221,6 +221,7 @@ class OverlapKind:
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column."""
         scope.bind("separator", "normalizer_at", "missing_at")
+        find_splits(scope, first_row, end_row, separators(scope))
         if self.bucketized:
             scope.bind("boundaries_at", "boundaries_count")
 

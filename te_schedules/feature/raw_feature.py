@@ -15,7 +15,7 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.text import parse_float
-from te_schedules.tokens import for_each_token
+from te_schedules.tokens import find_splits, for_each_token
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class RawKind:
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column."""
         scope.bind("separator", "dimension", "normalizer_at")
+        find_splits(scope, first_row, end_row, separators(scope))
         scope.bind(*(["boundaries_at", "boundaries_count", "null_id"] if self.bucketized else ["defaults_at"]))
 
     def emit_ids(self, scope, row, accept) -> None:

@@ -33,7 +33,7 @@ class Artifact:
     stages: Mapping[str, str]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the artifact to the folder `path`, replacing an artifact that is there. Raises ArtifactError if something else is."""
+        """Write the artifact to the folder `path`, in place of an artifact that is there. Raises ArtifactError if something else is."""
         store.write(path, self._fill, self._finish)
 
     def _finish(self, files: dict[str, FileEntry]) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ from importlib import metadata
 from typing import Any
 
 import tvm_rank
+from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
-from tvm_rank.runtime.columns import FieldUse
+from tvm_rank.runtime.columns import NUMBER, TEXT, WEIGHTED, FieldUse
 
 SCHEMA = 1
+SEAL = "checksum"
+SIDES, ROLES = ("user", "context", "item"), (TEXT, NUMBER, WEIGHTED)
+DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,39 +73,58 @@ class Manifest:
     files: Mapping[str, FileEntry]
 
     def to_json(self) -> str:
-        """The text of manifest.json."""
-        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+        """The text of manifest.json: the entries, and `checksum` over all others."""
+        entries = dataclasses.asdict(self)
+        return json.dumps(entries | {SEAL: _seal(entries)}, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Manifest:
         """Read manifest.json. Raises ArtifactError when it is damaged or of another schema."""
         try:
             data = json.loads(text)
-        except ValueError as error:
-            raise ArtifactError(f"{where}: manifest.json is damaged ({error}); compile the artifact again") from error
+        except (ValueError, RecursionError) as error:
+            raise _damaged(where, error) from error
         schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            raise ArtifactError(f"{where}: schema {schema!r}, this build reads schema {SCHEMA}; compile the artifact again with `tvm-rank compile`")
+        if schema != SCHEMA or isinstance(schema, bool):
+            raise ArtifactError(
+                f"{where}: schema {schema!r}, this build reads schema {SCHEMA}; compile the artifact again with `tvm-rank compile`"
+            )
         try:
-            return cls(**_typed(data))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(f"{where}: manifest.json is damaged ({error!r}); compile the artifact again") from error
+            if data.pop(SEAL, None) != _seal(data):
+                raise ValueError(f"its {SEAL} differs")
+            manifest = decode(cls, data)
+            manifest._check()
+        except (ValueError, RecursionError) as error:
+            raise _damaged(where, error) from error
+        return manifest
+
+    def _check(self) -> None:
+        """Raise ValueError for values that no compiler writes."""
+        for output in self.outputs:
+            if any(extent != "N" if isinstance(extent, str) else extent < 0 for extent in output.shape):
+                raise ValueError(f"output {output.name!r} has the shape {output.shape}")
+            if output.dtype not in DTYPES:
+                raise ValueError(f"output {output.name!r} has the dtype {output.dtype!r}")
+        for stack in self.stacks:
+            if stack.rows < 1 or stack.dim < 1 or not all(0 <= first < stack.rows for first in stack.tables.values()):
+                raise ValueError(
+                    f"{stack.file!r} has {stack.rows} rows, dim {stack.dim}, and tables that begin at {list(stack.tables.values())}"
+                )
+        for use in (*self.request_fields, *self.item_fields):
+            if use.side not in SIDES or use.role not in ROLES:
+                raise ValueError(f"field {use.name!r} has the side {use.side!r} and the role {use.role!r}")
+        if not all(use.is_request for use in self.request_fields):
+            raise ValueError("request_fields has an item field")
 
 
-def _typed(data: dict[str, Any]) -> dict[str, Any]:
-    return data | {
-        "needs": tuple(data["needs"]),
-        "request_fields": tuple(FieldUse(**f) for f in data["request_fields"]),
-        "item_fields": tuple(FieldUse(**f) for f in data["item_fields"]),
-        "outputs": tuple(OutputEntry(name=o["name"], shape=tuple(o["shape"]), dtype=o["dtype"]) for o in data["outputs"]),
-        "refusals": tuple(tuple((str(f), str(r)) for f, r in group) for group in data["refusals"]),
-        "stacks": tuple(StackEntry(**s) for s in data["stacks"]),
-        "features": tuple(data["features"]),
-        "unused_features": tuple(data["unused_features"]),
-        "kernels": tuple(data["kernels"]),
-        "groups": tuple(data["groups"]),
-        "files": {name: FileEntry(**entry) for name, entry in data["files"].items()},
-    }
+def _seal(entries: Mapping[str, Any]) -> str:
+    """The checksum of the manifest itself, which no other file can hold."""
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _damaged(where: str, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{where}: manifest.json is damaged ({error}); compile the artifact again, or copy it again")
 
 
 def this_build() -> dict[str, Any]:

@@ -18,25 +18,35 @@ from tvm_rank.errors import ArtifactError
 MANIFEST, LIBRARY, FEATURES, STAGES = "manifest.json", "model.so", "features.json", "stages"
 
 
-def write(path: str | os.PathLike[str], fill: Callable[[pathlib.Path], None], finish: Callable[[dict[str, FileEntry]], Manifest]) -> None:
-    """Make the artifact at `path`: `fill(folder)` writes its files, `finish(files)` gives the manifest.
-
-    An artifact that is already there is replaced in one rename; anything else there is refused. Whatever happens before the rename,
-    also an interruption, leaves `path` as it was.
-    """
-    target = pathlib.Path(path)
+def check_replaceable(target: pathlib.Path) -> None:
+    """Raise ArtifactError when something is at `target` that is not an artifact."""
     if target.exists() and not (target / MANIFEST).is_file():
         raise ArtifactError(f"{target}: exists and is not an artifact; give another path, or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+
+
+def write(
+    path: str | os.PathLike[str], fill: Callable[[pathlib.Path], None], finish: Callable[[dict[str, FileEntry]], Manifest]
+) -> None:
+    """Make the artifact at `path`: `fill(folder)` writes its files, `finish(files)` gives the manifest.
+
+    An artifact that is already there is replaced when the new one is complete; anything else there is refused. Whatever happens
+    before, also an interruption, leaves `path` as it was. Raises ArtifactError.
+    """
+    target = pathlib.Path(path)
+    check_replaceable(target)
     try:
-        fill(folder)
-        (folder / MANIFEST).write_text(finish(entries(folder)).to_json(), encoding="utf-8")
-        folder.chmod(0o755)
-        _replace(folder, target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            fill(folder)
+            (folder / MANIFEST).write_text(finish(entries(folder)).to_json(), encoding="utf-8")
+            folder.chmod(0o755)
+            _replace(folder, target)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise ArtifactError(f"{target}: cannot be written ({error}); check the folder and the space on its disk") from error
 
 
 def entries(folder: pathlib.Path) -> dict[str, FileEntry]:
@@ -53,8 +63,9 @@ def _replace(folder: pathlib.Path, target: pathlib.Path) -> None:
     target.rename(old / "old")
     try:
         folder.rename(target)
-    except OSError:
-        (old / "old").rename(target)
+    except BaseException:
+        if not target.exists():
+            (old / "old").rename(target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
@@ -74,7 +85,7 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{folder}: manifest.json cannot be read ({error})") from error
     manifest = Manifest.from_json(text, str(folder))
-    problems = [p for name, entry in manifest.files.items() if (p := _problem(folder, name, entry, verify))]
+    problems: list[str] = [p for name, entry in manifest.files.items() if (p := _problem(folder, name, entry, verify))]
     if LIBRARY not in manifest.files:
         problems.append(f"{LIBRARY} is not listed")
     problems += [f"{stack.file} is not listed" for stack in manifest.stacks if stack.file not in manifest.files]
@@ -85,12 +96,15 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
 
 def _problem(folder: pathlib.Path, name: str, entry: FileEntry, verify: bool) -> str | None:
     file = folder / name
-    if not file.resolve().is_relative_to(folder.resolve()):
-        return f"{name} leads outside of the artifact"
-    if not file.is_file():
-        return f"{name} is missing"
-    if file.stat().st_size != entry.bytes:
-        return f"{name} has {file.stat().st_size} bytes, wanted {entry.bytes}"
-    if verify and checksum.of_file(file) != entry.checksum:
-        return f"{name} was altered (its checksum differs)"
+    try:
+        if not file.resolve().is_relative_to(folder.resolve()):
+            return f"{name} leads outside of the artifact"
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != entry.bytes:
+            return f"{name} has {file.stat().st_size} bytes, wanted {entry.bytes}"
+        if verify and checksum.of_file(file) != entry.checksum:
+            return f"{name} was altered (its checksum differs)"
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, a NUL in the name, a loop of links
+        return f"{name!r} cannot be read ({error})"
     return None

@@ -97,13 +97,14 @@ class FeatureProgram:
         if not self.plan.ids:
             return {}
         lengths = np.zeros((len(self.plan.ids), rows), np.int32)
-        self._run("count_ids", table, lengths)
+        if rows:  # TVM refuses the strides that NumPy gives an empty array
+            self._run("count_ids", table, lengths)
         ends = np.cumsum(lengths.reshape(-1), dtype=np.int64)
         starts = (ends - lengths.reshape(-1)).reshape(lengths.shape)
         total = int(ends[-1]) if ends.size else 0
-        room = max(1, total)  # TVM refuses the strides that NumPy gives an empty array
-        values, weights = np.empty(room, np.int64), np.empty(room, np.float32)
-        self._run("emit_ids", table, starts, values, weights)
+        values, weights = np.empty(total, np.int64), np.empty(total, np.float32)
+        if total:
+            self._run("emit_ids", table, starts, values, weights)
         outputs = {}
         for k, (name, weighted) in enumerate(self.plan.ids):
             first, last = (int(starts[k, 0]), int(starts[k, -1] + lengths[k, -1])) if rows else (0, 0)
@@ -115,7 +116,8 @@ class FeatureProgram:
         if not self.plan.numbers:
             return {}
         dense = np.empty((rows, sum(width for _, width in self.plan.numbers)), np.float32)
-        self._run("numbers", table, dense)
+        if rows:
+            self._run("numbers", table, dense)
         outputs, at = {}, 0
         for name, width in self.plan.numbers:
             outputs[name] = FeatureOutput(dense=np.ascontiguousarray(dense[:, at : at + width]))

@@ -1,0 +1,118 @@
+"""Compiled features against their references: the one place that knows how equal they must be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tvm_rank.config.load import load_config
+from tvm_rank.config.spec import ComboFeature, Expression, Feature, IdFeature, OverlapFeature, RawFeature
+from tvm_rank.errors import InputError
+from tvm_rank.features import program_of
+from tvm_rank.ops import combo_feature, id_feature, overlap_feature, raw_feature
+from tvm_rank.output import FeatureOutput
+
+REFERENCES = {
+    IdFeature: id_feature.reference,
+    RawFeature: raw_feature.reference,
+    ComboFeature: combo_feature.reference,
+    OverlapFeature: overlap_feature.reference,
+}
+FORMULA_TOLERANCE = 1e-6  # relative: NumPy and the C library round functions such as exp differently
+Features = Mapping[str, Mapping[str, Any]]  # feature name -> its other keys in fg.json
+
+
+class Compiled:
+    """Features, compiled into one program, with the references beside it."""
+
+    def __init__(self, features: Features, hash_function: str = "std"):
+        fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
+        config = load_config(fg, hash_function=hash_function)
+        self.hash_function = hash_function
+        self.features = {feature.name: feature for feature in config.features}
+        self.program = program_of(config)
+
+    def reference(self, feature: Feature, columns: Mapping[str, pa.Array], rows: int) -> FeatureOutput:
+        """What the definition says of one feature."""
+        taken = [columns[field.name] for field in feature.fields]
+        return REFERENCES[type(feature)](feature, taken, rows, self.hash_function)
+
+    def check(self, columns: Mapping[str, pa.Array]) -> None:
+        """Assert that each feature is what its reference says."""
+        outputs = self.program(columns)
+        assert list(outputs) == list(self.features)
+        rows = rows_of(columns)
+        for name, feature in self.features.items():
+            assert_same(outputs[name], self.reference(feature, columns, rows), feature)
+
+    def check_refused(self, columns: Mapping[str, pa.Array]) -> None:
+        """Assert that the program refuses the columns, and names a feature and a row that the reference refuses too."""
+        try:
+            self.program(columns)
+        except InputError as error:
+            found = re.match(r"feature '(.*)', row (\d+): .*; ", str(error)) or re.match(r"feature '(.*)', row (\d+): .*wants", str(error))
+            assert found, error
+        else:
+            raise AssertionError("the program accepts what a reference refuses")
+        feature, row = self.features[found[1]], int(found[2])
+        assert row in refused_rows(self, feature, columns), error_text(found)
+
+    def refuses(self, columns: Mapping[str, pa.Array]) -> bool:
+        """Whether a reference refuses the columns."""
+        return any(self._refuses(feature, columns, rows_of(columns)) for feature in self.features.values())
+
+    def _refuses(self, feature: Feature, columns: Mapping[str, pa.Array], rows: int) -> bool:
+        try:
+            self.reference(feature, columns, rows)
+        except InputError:
+            return True
+        return False
+
+
+def error_text(found: re.Match[str]) -> str:
+    """The message for a row that was wrongly blamed."""
+    return f"the reference accepts row {found[2]} of feature {found[1]}"
+
+
+def refused_rows(compiled: Compiled, feature: Feature, columns: Mapping[str, pa.Array]) -> list[int]:
+    """The rows that the reference refuses when they come alone."""
+
+    def alone(row: int) -> dict[str, pa.Array]:
+        return {field.name: columns[field.name].slice(0 if len(columns[field.name]) == 1 else row, 1) for field in feature.fields}
+
+    return [row for row in range(rows_of(columns)) if compiled._refuses(feature, alone(row), 1)]
+
+
+def rows_of(columns: Mapping[str, pa.Array]) -> int:
+    """The rows of a batch: columns of one row serve all."""
+    return next((len(column) for column in columns.values() if len(column) != 1), 1)
+
+
+def assert_same(got: FeatureOutput, wanted: FeatureOutput, feature: Feature) -> None:
+    """Assert equality: integers exactly, floats bit by bit (any NaN equals any other), formulas within their tolerance."""
+    for part in ("values", "lengths", "key_lengths", "weights", "dense"):
+        a, b = getattr(got, part), getattr(wanted, part)
+        assert (a is None) == (b is None), f"{feature.name}: {part} is {a}, wanted {b}"
+        if a is None:
+            continue
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), f"{feature.name}.{part}: {a.dtype} {a.shape}, wanted {b.dtype} {b.shape}"
+        wrong = np.argwhere(~_equal(a, b, getattr(feature, "normalizer", None)))
+        if len(wrong):
+            at = tuple(wrong[0])
+            raise AssertionError(f"{feature.name}.{part}{list(at)}: {a[at]!r}, wanted {b[at]!r} ({len(wrong)} of {a.size} differ)")
+
+
+def _equal(a: np.ndarray, b: np.ndarray, normalizer: object) -> np.ndarray:
+    if a.dtype != np.float32:
+        return a == b
+    same = (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
+    return same | np.isclose(a, b, rtol=FORMULA_TOLERANCE, atol=0) if isinstance(normalizer, Expression) else same
+
+
+def named(cases: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Arguments of `pytest.mark.parametrize` for cases by name."""
+    return {"argvalues": list(cases.values()), "ids": list(cases)}

@@ -1,0 +1,87 @@
+"""Compile a ranking model with its features and embedding tables into one artifact.
+
+--features and --model name what belongs together: each input of the ONNX model is bound to the feature, or else to the group of
+features, that has its name. All problems of a file are reported at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tvm_rank.cli.text_table import size_text
+
+if TYPE_CHECKING:
+    from tvm_rank.artifact.manifest import Manifest
+
+EPILOG = """\
+examples:
+  tvm-rank compile --features fg.json --model model.onnx --tables tables.safetensors --out artifact
+  tvm-rank compile --features fg.json --model model.onnx --tables tables/ --target x86-64-v3 --out artifact
+
+targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
+An artifact at --out is replaced, in one step, when the new one is complete.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `compile`."""
+    parser.add_argument("--features", required=True, metavar="FILE", help="feature configuration, fg.json")
+    parser.add_argument("--model", required=True, metavar="FILE", help="dense model, ONNX with a dynamic batch")
+    parser.add_argument(
+        "--tables", metavar="PATH", help="embedding tables: a .safetensors file, or a folder with one .npy for each"
+    )
+    parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
+    parser.add_argument("--hash-function", choices=("std", "farm"), help="hash of the buckets (default: as fg.json says, else std)")
+    parser.add_argument("--base-dir", metavar="DIR", help="where fg.json's vocabulary files lie (default: beside fg.json)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
+    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile, save and say what came out."""
+    from tvm_rank.artifact import store
+    from tvm_rank.compiler import compile
+
+    started = time.perf_counter()
+
+    def progress(stage: str) -> None:
+        if not args.quiet:
+            print(f"[{time.perf_counter() - started:6.1f} s] {stage}", file=sys.stderr, flush=True)
+
+    store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it
+    artifact = compile(
+        features=args.features,
+        model=args.model,
+        tables=args.tables,
+        target=args.target,
+        hash_function=args.hash_function,
+        base_dir=args.base_dir,
+        progress=progress,
+    )
+    progress("writing the artifact")
+    artifact.save(args.out)
+    if unused := artifact.manifest.unused_features:
+        print(f"warning: {len(unused)} features feed no input of the model: {', '.join(unused)}", file=sys.stderr)
+    if not args.quiet:
+        print(summary(store.read(args.out, verify=False), args.out, time.perf_counter() - started))
+    return 0
+
+
+def summary(manifest: Manifest, out: str, seconds: float) -> str:
+    """What came out, a line for each matter."""
+    tables = sum(len(stack.tables) for stack in manifest.stacks)
+    table_bytes = sum(stack.rows * stack.dim * 4 for stack in manifest.stacks)
+    total = sum(entry.bytes for entry in manifest.files.values())
+    lines = {
+        "target": f"{manifest.target} ({manifest.machine}: {', '.join(manifest.needs) or 'no flags needed'})",
+        "features": f"{len(manifest.features)} used, {len(manifest.unused_features)} unused",
+        "tables": f"{tables}, {size_text(table_bytes)}",
+        "kernels": f"{len(manifest.kernels)}, for {len(manifest.groups)} column groups",
+        "compiled": f"in {manifest.compile_seconds:.1f} s, {seconds:.1f} s with writing",
+        "artifact": f"{out}, {size_text(total)}",
+    }
+    return "\n".join(f"{name:10} {text}" for name, text in lines.items())

@@ -1,0 +1,71 @@
+"""A user table and an item table, split into requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvm_rank.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+REQUEST_COLUMN = "request"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """One row of user (None without a user table) and its items; `rows` are the items' places in the item file, (N,) int64."""
+
+    number: int
+    user: pa.Table | None
+    items: pa.Table
+    rows: np.ndarray
+
+
+def split_requests(user: pa.Table | None, items: pa.Table, column: str | None) -> Iterator[Request]:
+    """The requests that have items, in the order of their rows of `user`.
+
+    column: the integer column of `items` that holds the row of `user`; None for `request` if there is one. Without one, all items
+    belong to the only row of `user`. Raises InputError.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    owner = _owner(user, items, column)
+    order = np.argsort(owner, kind="stable")
+    ends = np.flatnonzero(np.diff(owner[order], append=-1)) + 1
+    for first, last in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        rows = order[first:last]
+        number = int(owner[rows[0]])
+        together = rows[-1] - rows[0] + 1 == len(rows)
+        part = items.slice(int(rows[0]), len(rows)) if together else items.take(pa.array(rows)).combine_chunks()
+        yield Request(number=number, user=None if user is None else user.slice(number, 1), items=part, rows=rows)
+
+
+def _owner(user: pa.Table | None, items: pa.Table, column: str | None) -> np.ndarray:
+    """The row of user of each item, (N,) int64."""
+    import numpy as np
+    import pyarrow as pa
+
+    count = 1 if user is None else user.num_rows
+    name = column or REQUEST_COLUMN
+    if name not in items.column_names:
+        if column is not None:
+            raise InputError(f"items: no column {column!r} for --request-column; it has {', '.join(items.column_names)}")
+        if count != 1:
+            raise InputError(f"user has {count} rows; name the column of items that holds the row of user with --request-column")
+        return np.zeros(items.num_rows, np.int64)
+    given = items.column(name)
+    try:
+        owner = given.cast(pa.int64())
+    except pa.ArrowException as error:
+        raise InputError(f"items column {name!r}: wanted the row of user of each item; got {given.type} ({error})") from error
+    if pa.types.is_floating(given.type) or owner.null_count:
+        raise InputError(f"items column {name!r}: wanted an integer for each item; got {given.type} with {owner.null_count} nulls")
+    rows = owner.to_numpy()
+    if len(rows) and not 0 <= rows.min() <= rows.max() < count:
+        raise InputError(f"items column {name!r}: leads to rows {rows.min()} to {rows.max()} of user, which has {count} rows")
+    return rows
