@@ -21,8 +21,8 @@ def prim_func(name: str = "check_columns"):
         T.func_attr({"global_symbol": name, "tirx.noalias": True, OPERATOR: "rank.check_columns"})
         columns_handle, status_handle = T.arg("p_columns", T.handle()), T.arg("p_status", T.handle())
         fields = T.int64()
-        columns = T.match_buffer(columns_handle, (fields, WORDS), "int64")
-        status = T.match_buffer(status_handle, (fields,), "int64")
+        columns = T.match_buffer(columns_handle, (fields, WORDS), "int64", align=8)
+        status = T.match_buffer(status_handle, (fields,), "int64", align=8)
         with intrin.imports(), T.serial(fields) as f:
             T.buffer_store(status, T.int64(0), [f])
             rows = T.bind(columns[f, int(Word.ROWS)])

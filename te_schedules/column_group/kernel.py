@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
@@ -103,7 +104,8 @@ def _match(argument: Argument, symbols: dict[str, Any]):
         if isinstance(extent, str) and extent not in symbols:
             symbols[extent] = T.int64()
         shape.append(symbols[extent] if isinstance(extent, str) else extent)
-    return T.match_buffer(handle, shape, argument.dtype)
+    # a caller's array need not begin at a vector boundary, which TVM would take for granted
+    return T.match_buffer(handle, shape, argument.dtype, align=np.dtype(argument.dtype).itemsize)
 
 
 def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:

@@ -23,6 +23,7 @@ REFERENCES = {
     OverlapFeature: overlap_feature.reference,
 }
 FORMULA_TOLERANCE = 1e-6  # relative: NumPy and the C library round functions such as exp differently
+SMALLEST = 2e-45  # the distance of two float32 next to zero
 Features = Mapping[str, Mapping[str, Any]]  # feature name -> its other keys in fg.json
 
 
@@ -110,7 +111,7 @@ def _equal(a: np.ndarray, b: np.ndarray, normalizer: object) -> np.ndarray:
     if a.dtype != np.float32:
         return a == b
     same = (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
-    return same | np.isclose(a, b, rtol=FORMULA_TOLERANCE, atol=0) if isinstance(normalizer, Expression) else same
+    return same | np.isclose(a, b, rtol=FORMULA_TOLERANCE, atol=SMALLEST) if isinstance(normalizer, Expression) else same
 
 
 def named(cases: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

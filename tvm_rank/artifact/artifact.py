@@ -16,6 +16,7 @@ import numpy as np
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import FileEntry, Manifest
+from tvm_rank.errors import ArtifactError
 
 if TYPE_CHECKING:
     from tvm_rank.frontend.tables import Stack
@@ -33,7 +34,10 @@ class Artifact:
     stages: Mapping[str, str]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the artifact to the folder `path`, in place of an artifact that is there. Raises ArtifactError if something else is."""
+        """Write the artifact to the folder `path`, in place of an artifact that is there.
+
+        Raises ArtifactError when something else is there, when no C++ compiler can link the code, or when writing fails.
+        """
         store.write(path, self._fill, self._finish)
 
     def _finish(self, files: dict[str, FileEntry]) -> Manifest:
@@ -42,8 +46,7 @@ class Artifact:
     def _fill(self, folder: pathlib.Path) -> None:
         from tvm_rank.frontend.tables import write_stack
 
-        with _quiet():
-            self.executable.export_library(str(folder / store.LIBRARY))
+        self._link(folder / store.LIBRARY)
         (folder / store.FEATURES).write_text(self.config, encoding="utf-8")
         (folder / "tables").mkdir()
         for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):
@@ -51,6 +54,20 @@ class Artifact:
         (folder / store.STAGES).mkdir()
         for name, text in self.stages.items():
             (folder / store.STAGES / f"{name}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+
+    def _link(self, file: pathlib.Path) -> None:
+        from tvm.support import cc
+
+        linker, machine = cc.get_cc(), self.manifest.machine
+        if linker is None:
+            raise ArtifactError(f"{file.name}: no C++ compiler to link the code with; install g++ or clang, or set CXX")
+        try:
+            with _quiet():
+                self.executable.export_library(str(file))
+        except RuntimeError as error:
+            raise ArtifactError(
+                f"{file.name}: {linker} cannot link code for {machine}; set CXX to a compiler for it\n{error}"
+            ) from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """An artifact on disk: written aside and renamed, read with every file checked.
 
-    manifest.json  model.so  features.json  tables/stack_<dim>.bin  stages/<stage>.gz
+manifest.json  model.so  features.json  tables/stack_<dim>.bin  stages/<stage>.gz
 """
 
 from __future__ import annotations

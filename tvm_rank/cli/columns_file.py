@@ -1,7 +1,7 @@
 """A table of columns from a file: Arrow IPC (file or stream), Parquet, CSV or JSON lines.
 
 CSV has no types: its columns are read as text, an empty cell as null, so that an id such as 007 stays as it stands. Types that
-other tools write and the engine does not take (large_string, dictionary, small integers, half floats) become the nearest that it takes.
+other tools write and the engine does not take (large_string, dictionary, int8, half floats) become the nearest that it takes.
 """
 
 from __future__ import annotations

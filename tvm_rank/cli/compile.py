@@ -1,7 +1,7 @@
 """Compile a ranking model with its features and embedding tables into one artifact.
 
---features and --model name what belongs together: each input of the ONNX model is bound to the feature, or else to the group of
-features, that has its name. All problems of a file are reported at once.
+Each input of the ONNX model is bound by name: to the feature, or else to the group of features, that
+has its name. All problems of a file are reported at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ examples:
   tvm-rank compile --features fg.json --model model.onnx --tables tables/ --target x86-64-v3 --out artifact
 
 targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
-An artifact at --out is replaced, in one step, when the new one is complete.
+An artifact at --out is replaced when the new one is complete.
 """
 
 

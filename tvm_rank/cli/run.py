@@ -1,7 +1,8 @@
-"""Rank the items of a file with a compiled artifact, request by request, and print the best of the first requests.
+"""Rank the items of a file, request by request, and print the best of the first requests.
 
-Files are Arrow IPC (.arrow), Parquet (.parquet), CSV (.csv) or JSON lines (.jsonl). --user has one row for each request; --items
-has the items of all requests, and an integer column that says which row of --user an item belongs to.
+Files are Arrow IPC (.arrow), Parquet (.parquet), CSV (.csv) or JSON lines (.jsonl). --user has one
+row for each request; --items has the items of all requests, and an integer column that says which
+row of --user an item belongs to.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from tvm_rank.cli.columns_file import read_columns
 from tvm_rank.cli.requests import Request, split_requests
 from tvm_rank.cli.scores_file import check_outputs, score_path, write_scores
-from tvm_rank.cli.text_table import text_table
+from tvm_rank.cli.text_table import Cell, text_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,8 @@ examples:
   tvm-rank run artifact --user user.csv --items items.csv --request-column row --out scores.csv
   tvm-rank run artifact --user user.arrow --items items.arrow --top 0 --threads 1 --repeat 20
 
---out holds the scores in the order of the items: .npy an array (N,) or (N, d), the others a column for each output.
+--out holds the scores in the order of the items: .npy an array (N,) or (N, d), the others a column
+for each output.
 """
 SHOWN_REQUESTS = 3
 SHOWN_COLUMNS = 3  # item columns beside the scores
@@ -108,17 +110,11 @@ def best_items(request: Request, result: dict[str, np.ndarray], count: int) -> s
     }
     order = next(iter(flat.values())).argsort(kind="stable")[::-1][:count]
     shown = request.items.select(request.items.column_names[:SHOWN_COLUMNS]).take(order).to_pydict()
-    header = ["rank", "row", *flat, *shown]
-    rows = [
-        [
-            str(k + 1),
-            str(request.rows[at]),
-            *(float(column[at]) for column in flat.values()),
-            *(str(values[k]) for values in shown.values()),
-        ]
-        for k, at in enumerate(order)
-    ]
-    return text_table(header, rows)
+    rows: list[list[Cell]] = []
+    for k, at in enumerate(order):
+        scores = [float(column[at]) for column in flat.values()]
+        rows.append([str(k + 1), str(request.rows[at]), *scores, *(str(values[k]) for values in shown.values())])
+    return text_table(["rank", "row", *flat, *shown], rows)
 
 
 def _wide(result: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,14 +8,14 @@ R rows and taken to the items where it meets them; the passes push that `take` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import tvm
 from tvm import relax, tirx
 
-from te_schedules import check_columns
+from te_schedules import bind_columns, check_columns
 from te_schedules.column import WORDS
 from te_schedules.column_group import op
 from te_schedules.feature import Column
@@ -70,26 +70,35 @@ class _Builder:
         self.item_request = relax.Var("item_request", relax.TensorType([self.item], "int32"))
         params = [self.sides[True], self.sides[False], rows, self.item_request, *self.stacks]
         bb = self.bb
-        dense = bb.add_func(model.mod["main"].without_attr("global_symbol"), DENSE)
+        function = model.mod["main"].without_attr("global_symbol")
+        batch = relax.analysis.defined_symbolic_vars(function)  # inlining leaves the N of a reshape as it is, so it must be ours
+        dense = bb.add_func(function.bind_symbolic_vars({var: self.item for var in batch}), DENSE)
         with bb.function("main", params, attrs={"global_symbol": "main"}):
             with bb.dataflow():
                 inputs = [self._input(binding) for binding in bindings]
                 result = bb.emit(relax.Call(dense, inputs))
                 out = bb.emit_output(relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(model.outputs))]))
             bb.emit_func_output(out)
-        self._check_columns()
+        self._column_functions()
         mod = bb.get()
         return RankGraph(mod=mod, request_uses=fields[True].uses, item_uses=fields[False].uses)
 
-    def _check_columns(self) -> None:
-        """check_columns(columns) -> status (fields,): see `te_schedules/check_columns.py`."""
+    def _column_functions(self) -> None:
+        """check_columns(columns) -> status (fields,), and bind_columns(sources, plan) -> columns (fields, WORDS): see `te_schedules`."""
         fields = tirx.Var("fields", "int64")
-        columns = relax.Var("columns", relax.TensorType([fields, WORDS], "int64"))
-        kernel = self.bb.add_func(check_columns.prim_func("check_columns_kernel"), "check_columns_kernel")
-        with self.bb.function("check_columns", [columns], attrs={"global_symbol": "check_columns"}):
+        columns = relax.TensorType([fields, WORDS], "int64")
+        self._function("check_columns", check_columns.prim_func, [columns], relax.TensorType([fields], "int64"))
+        plan = relax.TensorType([fields, len(bind_columns.PLAN)], "int64")
+        self._function("bind_columns", bind_columns.prim_func, [relax.TensorType([3], "int64"), plan], columns)
+
+    def _function(self, name: str, prim_func: Callable, inputs: list[relax.TensorType], output: relax.TensorType) -> None:
+        """A function of the module that calls one kernel."""
+        params = [relax.Var(f"p{k}", kind) for k, kind in enumerate(inputs)]
+        kernel = self.bb.add_func(prim_func(f"{name}_kernel"), f"{name}_kernel")
+        with self.bb.function(name, params, attrs={"global_symbol": name}):
             with self.bb.dataflow():
-                status = self.bb.emit_output(relax.call_tir(kernel, (columns,), relax.TensorType([fields], "int64")))
-            self.bb.emit_func_output(status)
+                result = self.bb.emit_output(relax.call_tir(kernel, relax.Tuple(params), output))
+            self.bb.emit_func_output(result)
 
     def _input(self, binding: Binding) -> relax.Expr:
         """The value of a model input: runs of features of one side, side by side."""

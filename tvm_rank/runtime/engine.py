@@ -7,18 +7,22 @@ import contextlib
 import os
 import pathlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest, StackEntry
 from tvm_rank.errors import ArtifactError, InputError, RankError
 from tvm_rank.runtime import tvm_runtime
-from tvm_rank.runtime.columns import Table, as_array, as_columns, find_column
+from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
+from tvm_rank.runtime.record_batch import Exported, one_batch, plan
 
+Scores = dict[str, np.ndarray]
 CPU, POOLED = 1, 2  # DLPack's device type, TVM's pooling allocator
 ALIGNMENT = 64
 
@@ -60,6 +64,16 @@ def check_machine(manifest: Manifest, where: str) -> None:
         raise ArtifactError(f"{where}: compiled for {manifest.target}; this CPU lacks {', '.join(missing)}; {recompile}")
 
 
+@dataclass(frozen=True)
+class _Machine:
+    """A virtual machine, and its functions."""
+
+    module: Any
+    main: Any
+    check_columns: Any
+    bind_columns: Any
+
+
 class Engine:
     """A loaded artifact. Threads may share it: each call works in a virtual machine of its own, kept for the next call."""
 
@@ -72,7 +86,8 @@ class Engine:
         self._library = self._open(folder)
         self._stacks = [tvm_ffi.from_dlpack(_map_stack(folder, entry)) for entry in manifest.stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
-        self._machines: collections.deque[Any] = collections.deque()
+        self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
+        self._machines: collections.deque[_Machine] = collections.deque()
         self._machines.append(self._new_machine())
 
     @staticmethod
@@ -84,13 +99,13 @@ class Engine:
         except Exception as error:
             raise ArtifactError(f"{folder}: {store.LIBRARY} cannot be loaded ({error}); compile the artifact again") from error
 
-    def _new_machine(self) -> Any:
+    def _new_machine(self) -> _Machine:
         machine = self._library["vm_load_executable"]()
         machine["vm_initialization"](CPU, 0, POOLED)
-        return machine["main"], machine["check_columns"], machine
+        return _Machine(machine, machine["main"], machine["check_columns"], machine["bind_columns"])
 
     @contextlib.contextmanager
-    def _machine(self) -> Iterator[Any]:
+    def _machine(self) -> Iterator[_Machine]:
         try:
             machine = self._machines.pop()
         except IndexError:
@@ -110,7 +125,7 @@ class Engine:
         """The columns that `items` must have."""
         return _names(self.manifest, request=False)
 
-    def rank(self, user: Any = None, items: Any = None, item_request: Any = None, item_ids: Any = None) -> dict[str, np.ndarray]:
+    def rank(self, user: Any = None, items: Any = None, item_request: Any = None, item_ids: Any = None) -> Scores:
         """Score items.
 
         user: user and context columns, one row per request (R) · items: item columns, one row per item (N) · item_request: for R > 1,
@@ -121,26 +136,67 @@ class Engine:
         """
         if item_ids is not None:
             raise RankError("item_ids: this artifact has no item store; give the item columns as `items`")
+        user_batch, item_batch = one_batch(user, "user"), one_batch(items, "items")
+        if user_batch is not None and item_batch is not None:
+            plans = self._plans_for(user_batch.schema, item_batch.schema, mapped=user_batch.num_rows > 1)
+            if plans is not None:
+                return self._rank_batches(user_batch, item_batch, item_request, plans)
+        return self._rank_columns(user, items, item_request)
+
+    def _rank_batches(self, user: pa.RecordBatch, items: pa.RecordBatch, item_request: Any, plans: tuple[np.ndarray, ...]) -> Scores:
+        """Rank record batches, whose structs a kernel reads."""
+        requests, count = user.num_rows, items.num_rows
+        index = _item_request(item_request, requests, count)
+        if count == 0:
+            return self._no_scores()
+        with self._machine() as machine, Exported(user) as user_struct, Exported(items) as item_struct:
+            sources = np.array([user_struct.address, item_struct.address, index.ctypes.data], np.int64)
+            tables = [machine.bind_columns(sources, plan) for plan in plans]
+            return self._run(machine, tables, requests, count, index)
+
+    def _rank_columns(self, user: Any, items: Any, item_request: Any) -> Scores:
+        """Rank columns of any kind."""
         user_columns, requests = _read(user, self.user_fields, "user")
         item_columns, count = _read(items, self.item_fields, "items")
         index = _item_request(item_request, requests, count)
         if count == 0:
-            return {o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs}
+            return self._no_scores()
         request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
         item_table = self._table(self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None)
+        with self._machine() as machine:
+            return self._run(machine, [request_table.words, item_table.words], requests, count, index)
+
+    def _run(self, machine: _Machine, tables: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:
+        """Check the descriptor tables, then score. What the tables point to must stay alive meanwhile."""
         tvm_runtime.use_threads(self.threads)
-        with self._machine() as (main, check_columns, _):
-            for table in (request_table, item_table):
-                check(table, np.from_dlpack(check_columns(table.words)))
-            results = main(request_table.words, item_table.words, self._shape((requests, count)), index, *self._stacks)
-            arrays = [np.array(np.from_dlpack(results[k])) for k in range(len(results))]
+        for words, uses in zip(tables, (self.manifest.request_fields, self.manifest.item_fields), strict=True):
+            check(uses, np.from_dlpack(machine.check_columns(words)))
+        results = machine.main(*tables, self._shape((requests, count)), index, *self._stacks)
+        arrays = [np.array(np.from_dlpack(results[k])) for k in range(len(results))]
         outputs = len(self.manifest.outputs)
         for status, refusals in zip(arrays[outputs:], self._refusals, strict=True):
             raise_refusal(status, refusals)
         return {o.name: a for o, a in zip(self.manifest.outputs, arrays, strict=False)}
 
+    def _no_scores(self) -> Scores:
+        return {o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs}
+
+    def _plans_for(self, user: pa.Schema, items: pa.Schema, *, mapped: bool) -> tuple[np.ndarray, ...] | None:
+        """The plans of both descriptor tables for these schemas; the last ones are kept, since requests rarely change theirs."""
+        known = self._known
+        if known is None or known[2] != mapped or not known[0].equals(user) or not known[1].equals(items):
+            made = [
+                plan(self.manifest.request_fields, user, items, mapped=False),
+                plan(self.manifest.item_fields, user, items, mapped=mapped),
+            ]
+            plans = None if any(entry is None for entry in made) else tuple(entry for entry in made if entry is not None)
+            self._known = known = (user, items, mapped, plans)
+        return known[3]
+
     @staticmethod
-    def _table(uses, user: Mapping[str, Any], requests: int, items: Mapping[str, Any], count: int, index: np.ndarray | None) -> Table:
+    def _table(
+        uses: Sequence[FieldUse], user: Mapping[str, Any], requests: int, items: Mapping[str, Any], count: int, index: np.ndarray | None
+    ) -> Table:
         table = Table(uses)
         for k, use in enumerate(uses):
             if use.is_request:

@@ -44,10 +44,10 @@ def raise_refusal(status: np.ndarray, refusals: Sequence[Refusal]) -> None:
             raise InputError(f"feature {refusal.feature!r}, row {value - 1}: {refusal.rule}")
 
 
-def check(table: Table, status: np.ndarray) -> None:
+def check(uses: Sequence[FieldUse], status: np.ndarray) -> None:
     """Raise InputError when an offset of a column leads outside of its buffers; `status` is what `check_columns` found."""
     if status.any():
-        use = table.uses[int(np.flatnonzero(status)[0])]
+        use = uses[int(np.flatnonzero(status)[0])]
         raise InputError(f"column {use.name!r}: its offsets lead outside of its buffers; the Arrow data is damaged")
 
 
@@ -74,7 +74,7 @@ class FeatureProgram:
         table, rows = self._table(columns)
         status = np.zeros(len(table.words), np.int64)
         self._functions["check_columns"](table.words, status)
-        check(table, status)
+        check(self.plan.uses, status)
         outputs = self._ids(table, rows) | self._numbers(table, rows)
         return {name: outputs[name] for name in self.plan.features}
 

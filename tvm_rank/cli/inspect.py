@@ -1,0 +1,82 @@
+"""Say what is in an artifact: inputs, outputs, tables, column groups, kernels, files, code at each stage.
+
+The artifact is not loaded, so it may be one for another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import pathlib
+import sys
+import zlib
+
+from tvm_rank.errors import ArtifactError, RankError
+
+STAGES = ("import", "inline", "graph", "legalize", "fuse", "lower", "llvm", "asm")  # in the order in which they are made
+EPILOG = """\
+examples:
+  tvm-rank inspect artifact                    a summary
+  tvm-rank inspect artifact --json             the manifest
+  tvm-rank inspect artifact --stage all        which stages there are
+  tvm-rank inspect artifact --stage graph      the module at a stage: TVMScript, LLVM IR or assembly
+  tvm-rank inspect --ops                       the ONNX operators and feature types that can be compiled
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `inspect`."""
+    parser.add_argument("artifact", nargs="?", metavar="ARTIFACT", help="the folder that `tvm-rank compile` wrote")
+    parser.add_argument("--stage", metavar="NAME", help=f"print the code at a stage: {', '.join(STAGES)}, or all to list them")
+    parser.add_argument("--json", action="store_true", help="print JSON: the manifest, or with --ops the lists")
+    parser.add_argument("--ops", action="store_true", help="list what can be compiled, of any model")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was asked for."""
+    if args.ops == (args.artifact is not None):
+        args.usage_error("give an ARTIFACT, or --ops")
+    if args.stage and (args.ops or args.json):
+        args.usage_error("--stage goes with an ARTIFACT alone")
+    if args.ops:
+        return _print_supported(as_json=args.json)
+    from tvm_rank.artifact import store
+    from tvm_rank.cli.summary import summary
+
+    manifest = store.read(args.artifact, verify=False)
+    folder = pathlib.Path(args.artifact)
+    if args.stage:
+        sys.stdout.write(stage_text(folder, args.stage))
+    elif args.json:
+        print(manifest.to_json())
+    else:
+        print(summary(manifest, folder))
+    return 0
+
+
+def stage_text(folder: pathlib.Path, name: str) -> str:
+    """The text of a stage, or for `all` the names of those there are. Raises RankError for one that is not there."""
+    found = {path.name.removesuffix(".gz"): path for path in (folder / "stages").glob("*.gz")}
+    order = [*(stage for stage in STAGES if stage in found), *sorted(found.keys() - set(STAGES))]
+    if name == "all":
+        return "".join(f"{stage}\n" for stage in order)
+    if name not in found:
+        raise RankError(f"{folder}: has no stage {name!r}; it has {', '.join(order) or 'none'}")
+    try:
+        return gzip.decompress(found[name].read_bytes()).decode() + "\n"
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{found[name]}: damaged ({error}); compile the artifact again") from error
+
+
+def _print_supported(*, as_json: bool) -> int:
+    from tvm_rank.config.keys import FEATURE_TYPES
+    from tvm_rank.frontend.onnx_converters import converter_names
+
+    supported = {"onnx": sorted(converter_names()), "features": list(FEATURE_TYPES)}
+    if as_json:
+        print(json.dumps(supported, indent=1))
+    else:
+        print("\n".join(["feature types:", *(f"  {name}" for name in supported["features"])]))
+        print("\n".join(["ONNX operators:", *(f"  {name}" for name in supported["onnx"])]))
+    return 0

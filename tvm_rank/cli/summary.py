@@ -1,0 +1,71 @@
+"""The summary of an artifact that `tvm-rank inspect` prints."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+from tvm_rank.artifact.manifest import Manifest, StackEntry
+from tvm_rank.cli.text_table import size_text, text_table
+
+FLOAT_BYTES = 4
+
+
+def summary(manifest: Manifest, folder: pathlib.Path) -> str:
+    """All of it, a part for each matter."""
+    return "\n\n".join(_parts(manifest, folder))
+
+
+def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
+    yield _head(manifest, folder)
+    yield "inputs\n" + text_table(["side", "column", "read as"], _inputs(manifest))
+    outputs = [
+        [o.name, o.dtype, "(" + ", ".join(map(str, o.shape)) + ("," if len(o.shape) == 1 else "") + ")"] for o in manifest.outputs
+    ]
+    yield "outputs\n" + text_table(["name", "dtype", "shape"], outputs)
+    if manifest.stacks:
+        rows = [row for stack in manifest.stacks for row in _tables(stack)]
+        yield "tables (float32)\n" + text_table(["table", "rows", "dim", "size", "file", "first row"], rows)
+    if manifest.groups:
+        groups = [(*(str(g.get(key, "")) for key in ("kernel", "kind", "sink")), _count(g.get("columns"))) for g in manifest.groups]
+        yield "column groups\n" + text_table(["kernel", "kind", "sink", "columns"], groups)
+    kernels = [[str(k.get("name", "")), str(k.get("operator", "")) or "-", _count(k.get("calls"))] for k in manifest.kernels]
+    yield "kernels\n" + text_table(["name", "operator", "calls"], kernels)
+    yield "files\n" + text_table(["file", "size"], [[name, size_text(entry.bytes)] for name, entry in manifest.files.items()])
+
+
+def _head(manifest: Manifest, folder: pathlib.Path) -> str:
+    unused = f"; unused: {', '.join(manifest.unused_features)}" if manifest.unused_features else ""
+    lines = {
+        "artifact": f"{folder}, {size_text(sum(entry.bytes for entry in manifest.files.values()))}",
+        "target": f"{manifest.target}, {manifest.tvm_target}",
+        "needs": f"{manifest.machine}, {' '.join(manifest.needs) or 'no special flags'}",
+        "versions": f"tvm-rank {manifest.version}, TVM {manifest.tvm_version}, schema {manifest.schema}",
+        "hash": manifest.hash_function,
+        "features": f"{len(manifest.features)}{unused}",
+        "compiled": f"in {manifest.compile_seconds:.1f} s",
+    }
+    return "\n".join(f"{name:9} {text}" for name, text in lines.items())
+
+
+def _inputs(manifest: Manifest) -> list[list[str]]:
+    """(side, column, roles) of every field, request side first."""
+    roles: dict[tuple[str, str], list[str]] = {}
+    for use in (*manifest.request_fields, *manifest.item_fields):
+        read = roles.setdefault((use.side, use.name), [])
+        if use.role not in read:
+            read.append(use.role)
+    order = sorted(roles, key=lambda field: field[0] == "item")
+    return [[side, name, ", ".join(roles[side, name])] for side, name in order]
+
+
+def _tables(stack: StackEntry) -> Iterator[list[str | int]]:
+    """A row for each table of a stack; a table reaches to where the next one begins."""
+    starts = sorted(stack.tables.items(), key=lambda entry: entry[1])
+    for k, (name, first) in enumerate(starts):
+        rows = (starts[k + 1][1] if k + 1 < len(starts) else stack.rows) - first
+        yield [name, rows, stack.dim, size_text(rows * stack.dim * FLOAT_BYTES), stack.file, first]
+
+
+def _count(value: object) -> str | int:
+    return value if isinstance(value, int) else str(value)

@@ -1,0 +1,74 @@
+"""The quick way from record batches to descriptors: Arrow exports its structs, a compiled kernel reads them (`te_schedules/bind_columns.py`).
+
+It serves a request whose user and item columns are pyarrow Tables of one chunk or RecordBatches of types that need no conversion;
+every other request takes the way through `columns.descriptor`, which is also what refuses wrong types and names missing columns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tvm_rank.errors import InputError
+from tvm_rank.runtime.columns import FLOATS, FORMS, NUMBER, FieldUse
+
+STRUCT_BYTES, RELEASE = 80, 8  # struct ArrowArray: its size, and the place of its release callback among its 64-bit members
+_Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def one_batch(table: Any, where: str) -> pa.RecordBatch | None:
+    """The table as one valid record batch, or None when it is something else. Raises InputError for damaged Arrow data."""
+    if isinstance(table, pa.Table):
+        batches = table.to_batches()
+        if len(batches) != 1:
+            return None
+        table = batches[0]
+    if not isinstance(table, pa.RecordBatch):
+        return None
+    try:
+        table.validate()
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{where}: the Arrow data is damaged ({error})") from error
+    return table
+
+
+class Exported:
+    """A record batch as a struct ArrowArray at `address`, while the context lasts."""
+
+    def __init__(self, batch: pa.RecordBatch):
+        self._memory = (ctypes.c_int64 * (STRUCT_BYTES // 8))()
+        self.address = ctypes.addressof(self._memory)
+        self._batch = batch
+
+    def __enter__(self) -> Exported:
+        self._batch._export_to_c(self.address)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._memory[RELEASE]:
+            _Release(self._memory[RELEASE])(self.address)
+
+
+def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped: bool) -> np.ndarray | None:
+    """The plan (fields, 5) int64 of a descriptor table, or None when there is no field, or a column is missing, or of a type that
+    needs more than reading.
+
+    mapped: whether the rows of request columns are found through the row map.
+    """
+    rows = []
+    for use in uses:
+        schema = user if use.is_request else items
+        place = schema.get_field_index(use.name)
+        if place < 0:
+            return None
+        kind = schema.field(place).type
+        is_list = pa.types.is_list(kind)
+        form = FORMS.get(kind.value_type if is_list else kind)
+        if form is None or (form in FLOATS and use.role != NUMBER):
+            return None
+        rows.append([0 if use.is_request else 1, place, form, int(is_list), int(mapped and use.is_request)])
+    return np.array(rows, np.int64) if rows else None
