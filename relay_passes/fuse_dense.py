@@ -79,7 +79,7 @@ class _Graph:
 
     def layers(self) -> list[_Found]:
         """All dense layers, in graph order."""
-        found = (self._layer(var, value) for var, value in self.values.items() if _is_call(value, "relax.matmul"))
+        found = (self._layer(var, value) for var, value in self.values.items() if _op_name(value) == "relax.matmul")
         return [layer for layer in found if layer is not None]
 
     def _layer(self, var: relax.Var, matmul: relax.Call) -> _Found | None:
@@ -95,9 +95,14 @@ class _Graph:
             bias, var = constant, user
             user = self._only_user(var)
         if user is not None and isinstance(value := self.values.get(user), relax.Call):
-            name = _ACTIVATIONS.get(_op_name(value))
+            name = _ACTIVATIONS.get(_op_name(value) or "")
             var, activation = (var, activation) if name is None else (user, name)
         return _Found(root=var, x=x, weight=weight if scale is None else weight * scale, bias=bias, activation=activation)
+
+    def _call(self, expr: relax.Expr | None, name: str) -> relax.Call | None:
+        """The call of the operator `name` that defines a variable; None for anything else."""
+        value = self.values.get(expr) if isinstance(expr, relax.Var) else None
+        return value if isinstance(value, relax.Call) and _op_name(value) == name else None
 
     def _only_user(self, var: relax.Var) -> relax.Var | None:
         """The variable whose definition is the one use of `var`, if there is just one use and it is in this function."""
@@ -107,20 +112,19 @@ class _Graph:
         """The float32 array behind a constant, its transpose, or the product of two constants."""
         if isinstance(expr, tvm.ir.GenericConst):
             return expr.value.numpy() if str(expr.value.dtype) == "float32" else None
-        value = self.values.get(expr) if isinstance(expr, relax.Var) else None
-        if _is_call(value, "relax.permute_dims"):
-            array, axes = self._constant(value.args[0]), value.attrs.axes
+        if (transposed := self._call(expr, "relax.permute_dims")) is not None:
+            array, axes = self._constant(transposed.args[0]), transposed.attrs.axes
             return None if array is None else array.transpose(None if axes is None else [int(axis) for axis in axes])
-        if _is_call(value, "relax.multiply"):
-            left, right = self._constant(value.args[0]), self._constant(value.args[1])
+        if (product := self._call(expr, "relax.multiply")) is not None:
+            left, right = (self._constant(factor) for factor in product.args)
             return None if left is None or right is None else left * right
         return None
 
     def _unscaled(self, x: relax.Expr) -> tuple[relax.Expr, np.ndarray | None]:
         """(y, c) where x = y * c with one constant number c and no other user; else (x, None)."""
-        value = self.values.get(x) if isinstance(x, relax.Var) else None
-        if _is_call(value, "relax.multiply") and self.uses[x] == 1:
-            for operand, other in (value.args, reversed(value.args)):
+        product = self._call(x, "relax.multiply")
+        if product is not None and self.uses[x] == 1:
+            for operand, other in (product.args, reversed(product.args)):
                 factor = self._constant(other)
                 if factor is not None and factor.ndim == 0:
                     return operand, factor
@@ -128,11 +132,16 @@ class _Graph:
 
     def _bias(self, user: relax.Var | None, var: relax.Var, units: int) -> np.ndarray | None:
         """The bias (units,) if `user` adds a constant that is the same for every row; None otherwise."""
-        value = self.values.get(user) if user is not None else None
-        if not _is_call(value, "relax.add"):
+        total = self._call(user, "relax.add")
+        if total is None:
             return None
-        bias = self._constant(value.args[1] if value.args[0] == var else value.args[0])
-        if bias is None or bias.ndim > len(var.ty.shape) or bias.shape[-1:] not in ((), (1,), (units,)) or any(n != 1 for n in bias.shape[:-1]):
+        bias = self._constant(total.args[1] if total.args[0].same_as(var) else total.args[0])
+        if (
+            bias is None
+            or bias.ndim > len(var.ty.shape)
+            or bias.shape[-1:] not in ((), (1,), (units,))
+            or any(n != 1 for n in bias.shape[:-1])
+        ):
             return None
         return np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), (units,)))
 
@@ -165,10 +174,6 @@ def _operands(value: relax.Expr) -> list[relax.Var]:
 
 def _op_name(value: relax.Expr | None) -> str | None:
     return value.op.name if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) else None
-
-
-def _is_call(value: relax.Expr | None, name: str) -> bool:
-    return _op_name(value) == name
 
 
 def _are_float_rows(x: relax.Expr, product: relax.Var) -> bool:

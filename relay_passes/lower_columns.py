@@ -8,13 +8,14 @@
 
 Lookups and numbers that feed one concat only are written straight into it. Ids exist only in registers and a small queue.
 The function returns a tuple; for each kernel a `status` vector is appended to it: 0, or 1 + the row at which the batch is refused.
-The function attribute `rank.refusals` names the feature of each status element, kernel by kernel; `rank.groups` lists the column groups.
+The function attribute `rank.refusals` names the feature of each status element, kernel by kernel, `rank.groups` the column groups.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -83,13 +84,13 @@ class _Graph:
     def __init__(self, function: relax.Function):
         self.function = function
         (self.block,) = function.body.blocks
-        self.values = {b.var: b.value for b in self.block.bindings}
+        self.values: dict[relax.Var, Any] = {b.var: b.value for b in self.block.bindings}
         self.users: dict[relax.Var, list[relax.Var]] = {}
         for binding in self.block.bindings:
             for var in relax.analysis.free_vars(binding.value):
                 self.users.setdefault(var, []).append(binding.var)
 
-    def feature(self, var: relax.Var) -> relax.Call | None:
+    def feature(self, var: relax.Var) -> Any:
         """The feature call behind numbers, a lookup or a first id; None for other values."""
         value = self.values.get(var)
         if op.is_call(value, op.LOOKUP) or op.is_call(value, op.FIRST_ID):
@@ -116,7 +117,7 @@ class _Graph:
         group = groups.setdefault(feature.args[0], _Group(feature.args[0], feature.args[1]))
         group.outputs.append(_Output(root, parts))
 
-    def _concat_parts(self, value: relax.Expr) -> list[relax.Var] | None:
+    def _concat_parts(self, value: Any) -> list[relax.Var] | None:
         """The operands of a concat along columns, if all are float32 features of one table that nothing else uses."""
         if not op.is_call(value, "relax.concat") or int(value.attrs.axis or 0) != 1 or not isinstance(value.args[0], relax.Tuple):
             return None
@@ -190,5 +191,9 @@ class _Kernel:
 
     def call(self, target: relax.GlobalVar) -> relax.Call:
         """The call of the kernel."""
-        constants = [relax.const(self.layout.ints, "int64"), relax.const(self.layout.floats, "float64"), relax.const(self.layout.bytes, "uint8")]
+        constants = [
+            relax.const(self.layout.ints, "int64"),
+            relax.const(self.layout.floats, "float64"),
+            relax.const(self.layout.bytes, "uint8"),
+        ]
         return relax.call_tir(target, relax.Tuple([self.group.columns, *constants, *self.stacks]), list(self.out_type().fields))

@@ -47,7 +47,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         peak = _peak(folder)
         for size in arguments.sizes:
-            _measure(*size, arguments, peak)
+            _measure(size, arguments, peak)
     return 0
 
 
@@ -95,7 +95,7 @@ def _target(arguments: argparse.Namespace) -> dict:
 
 
 def _peak(folder: str) -> Callable[[int], tuple[Callable[[], object], int]] | None:
-    """A function flops -> (call, flops of the call) that does nothing but multiply and add on one core; None without a C compiler."""
+    """A function flops -> (call, its flops) that does nothing but multiply and add on one core; None without a C compiler."""
     compiler, machine = shutil.which("gcc") or shutil.which("clang"), platform.machine()
     if compiler is None or machine not in ("x86_64", "aarch64"):
         return None
@@ -132,7 +132,10 @@ def _contenders(x, weight, bias, arguments) -> dict[str, Callable[[], object]]:
     if not error.max() < 1e-5:
         raise SystemExit(f"rank.dense is wrong: relative error {error.max()}, expected at most 1e-5")
     out = np.empty((rows, units), np.float32)
-    calls: dict[str, Callable[[], object]] = {"rank.dense": lambda: function(*tensors), "numpy": lambda: np.matmul(x, weight, out=out)}
+    calls: dict[str, Callable[[], object]] = {
+        "rank.dense": lambda: function(*tensors),
+        "numpy": lambda: np.matmul(x, weight, out=out),
+    }
     if (session := _onnx_session(weight, bias, arguments)) is not None:
         calls["onnxruntime"] = lambda: session.run(None, {"x": x})
     return calls
@@ -147,7 +150,9 @@ def _onnx_session(weight, bias, arguments):
         return None
     kind = {"none": "Identity", "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}[arguments.activation]
     nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["a"]), helper.make_node(kind, ["a"], ["y"])]
-    info = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", n]) for name, n in zip("xy", weight.shape, strict=True)]
+    info = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", n]) for name, n in zip("xy", weight.shape, strict=True)
+    ]
     constants = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")]
     model = helper.make_model(
         helper.make_graph(nodes, "dense", info[:1], info[1:], constants), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
@@ -157,9 +162,10 @@ def _onnx_session(weight, bias, arguments):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _measure(rows: int, depth: int, units: int, arguments: argparse.Namespace, peak) -> None:
+def _measure(size: tuple[int, int, int], arguments: argparse.Namespace, peak) -> None:
     import numpy as np
 
+    rows, depth, units = size
     rng = np.random.default_rng(0)
     x, weight, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((rows, depth), (depth, units), (units,)))
     flops = {name: 2 * rows * depth * units for name in ("rank.dense", "numpy", "onnxruntime")}
@@ -177,7 +183,9 @@ def _measure(rows: int, depth: int, units: int, arguments: argparse.Namespace, p
     print(f"{rows} x {depth} -> {units} {arguments.activation}, {arguments.rounds} rounds")
     for name, times in seconds.items():
         median, best = float(np.median(times)), min(times)
-        line = f"  {name:15} {median * 1e6:10.1f} us {flops[name] / median / 1e9:8.1f} GFLOP/s (best {flops[name] / best / 1e9:.1f})"
+        line = (
+            f"  {name:15} {median * 1e6:10.1f} us {flops[name] / median / 1e9:8.1f} GFLOP/s (best {flops[name] / best / 1e9:.1f})"
+        )
         if "peak of a core" in seconds and name != "peak of a core":
             share = np.median(np.array(seconds["peak of a core"]) / np.array(times)) * flops[name] / flops["peak of a core"]
             line += f"  {100 * share / arguments.threads:5.1f} % of the peak in the same round"

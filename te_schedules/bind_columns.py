@@ -20,8 +20,11 @@ NO_LIMIT = 2**31 - 1  # the C data interface does not tell the size of a buffer;
 
 
 def prim_func(name: str = "bind_columns"):
-    """The kernel: sources (3,) int64: addresses of two struct ArrowArray and of an int32 row map; plan (fields, 5) int64: source of the
-    column, its place there, its Form, whether it is a list, whether its rows are mapped -> words (fields, WORDS) int64."""
+    """The kernel: sources (3,) int64, plan (fields, 5) int64 -> words (fields, WORDS) int64.
+
+    sources: addresses of two struct ArrowArray and of an int32 row map · plan: for each field the source of its column, its place
+    there, its Form, whether it is a list, whether its rows are mapped.
+    """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
         T.func_attr({"global_symbol": name, "tirx.noalias": True, OPERATOR: "rank.bind_columns"})

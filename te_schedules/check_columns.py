@@ -28,15 +28,13 @@ def prim_func(name: str = "check_columns"):
             rows = T.bind(columns[f, int(Word.ROWS)])
             first, end = intrin.local("int64", 0), intrin.local("int64", rows)
             lists = T.bind(columns[f, int(Word.LIST)])
-            with T.If(lists != T.int64(0)):
-                with T.Then():
-                    intrin.assign(first, T.cast(intrin.load("int32", lists), "int64"))
-                    intrin.assign(end, T.cast(intrin.load("int32", lists + rows * T.int64(4)), "int64"))
-                    _check(status, f, lists, T.int64(0), rows, columns[f, int(Word.ELEMENTS)])
+            with T.If(lists != T.int64(0)), T.Then():
+                intrin.assign(first, T.cast(intrin.load("int32", lists), "int64"))
+                intrin.assign(end, T.cast(intrin.load("int32", lists + rows * T.int64(4)), "int64"))
+                _check(status, f, lists, T.int64(0), rows, columns[f, int(Word.ELEMENTS)])
             texts = T.bind(columns[f, int(Word.TEXT)])
-            with T.If(T.And(texts != T.int64(0), status[f] == T.int64(0))):
-                with T.Then():
-                    _check(status, f, texts, T.bind(first[0]), T.bind(end[0]), columns[f, int(Word.BYTES)])
+            with T.If(T.And(texts != T.int64(0), status[f] == T.int64(0))), T.Then():
+                _check(status, f, texts, T.bind(first[0]), T.bind(end[0]), columns[f, int(Word.BYTES)])
     return builder.get()
 
 
@@ -49,6 +47,5 @@ def _check(status, f, offsets, first, end, limit) -> None:
     wrong = intrin.local("int64", T.cast(offset(first) < T.int64(0), "int64"))
     with T.serial(first, end) as k:
         intrin.assign(wrong, T.bitwise_or(wrong[0], T.cast(offset(k + T.int64(1)) < offset(k), "int64")))
-    with T.If(T.Or(wrong[0] != T.int64(0), offset(end) > limit)):
-        with T.Then():
-            T.buffer_store(status, T.int64(1), [f])
+    with T.If(T.Or(wrong[0] != T.int64(0), offset(end) > limit)), T.Then():
+        T.buffer_store(status, T.int64(1), [f])

@@ -123,9 +123,7 @@ class Field:
     def elements(self, row):
         """(first, end) of the elements of kernel row `row`; first == end when the row is null or an empty list."""
         index = self[Word.INDEX]
-        mapped = T.if_then_else(
-            index == T.int64(0), row, T.cast(intrin.load("int32", index + row * T.int64(4)), "int64")
-        )
+        mapped = T.if_then_else(index == T.int64(0), row, T.cast(intrin.load("int32", index + row * T.int64(4)), "int64"))
         at = intrin.let(mapped * self[Word.STRIDE])
         valid = intrin.let(bit(self[Word.VALID], at + self[Word.VALID_BIT]))
         offsets = self[Word.LIST]

@@ -120,7 +120,6 @@ def let(value):
     return buffer[0]
 
 
-
 def table(name: str, values: Sequence[int]):
     """A frame (`with intrin.table(...):`) inside which `table_at(name, index)` reads the constant uint64 array `values`.
 
@@ -149,7 +148,9 @@ def address_of(buffer, index=0):
 
 def take_memory(size):
     """The address (int64) of `size` bytes of TVM's workspace pool, for a size known only at run time; give it back in the same thread."""
-    handle = T.call_extern("handle", "TVMBackendAllocWorkspace", T.int32(1), T.int32(0), T.cast(size, "uint64"), T.int32(0), T.int32(8))
+    handle = T.call_extern(
+        "handle", "TVMBackendAllocWorkspace", T.int32(1), T.int32(0), T.cast(size, "uint64"), T.int32(0), T.int32(8)
+    )
     return T.bind(T.reinterpret("int64", handle))
 
 
@@ -177,7 +178,9 @@ def local(dtype: str, value):
 
 def assign(buffer, value) -> None:
     """Emit `buffer[0] = value`."""
-    T.buffer_store(buffer, T.cast(value, buffer.dtype) if not isinstance(value, (int, float)) else tirx.const(value, buffer.dtype), [0])
+    T.buffer_store(
+        buffer, T.cast(value, buffer.dtype) if not isinstance(value, (int, float)) else tirx.const(value, buffer.dtype), [0]
+    )
 
 
 class Word:

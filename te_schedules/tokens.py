@@ -36,20 +36,16 @@ def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callab
     start, end = intrin.local("int64", 0), intrin.local("int64", 0)
     stop = intrin.local("int64", 0)
     first, last = field.elements(row)
-    with T.serial(first, last) as element:
-        with T.If(field.element_is_valid(element)):
-            with T.Then():
-                _element_text(field, element, digits, start, end)
-                with T.While(start[0] < end[0]):
-                    intrin.assign(stop, end[0])
-                    with T.If(field.splits):
-                        with T.Then():
-                            _find_separator(start, end, stop, separators)
-                    with T.If(start[0] < stop[0]):
-                        with T.Then():
-                            address = intrin.let(start[0])
-                            body(Text(address, intrin.let(stop[0] - address)), element)
-                    intrin.assign(start, stop[0] + T.int64(1))
+    with T.serial(first, last) as element, T.If(field.element_is_valid(element)), T.Then():
+        _element_text(field, element, digits, start, end)
+        with T.While(start[0] < end[0]):
+            intrin.assign(stop, end[0])
+            with T.If(field.splits), T.Then():
+                _find_separator(start, end, stop, separators)
+            with T.If(start[0] < stop[0]), T.Then():
+                address = intrin.let(start[0])
+                body(Text(address, intrin.let(stop[0] - address)), element)
+            intrin.assign(start, stop[0] + T.int64(1))
 
 
 def _element_text(field: Field, element, digits, start, end) -> None:

@@ -19,7 +19,7 @@ from tvm_rank.errors import ModelError, RankError
 Progress = Callable[[str], None]
 
 
-def compile(  # noqa: A001  the verb of the public API
+def compile(
     *,
     features: Mapping[str, Any] | str | os.PathLike[str],
     model: onnx.ModelProto | str | os.PathLike[str],
@@ -60,7 +60,9 @@ def compile(  # noqa: A001  the verb of the public API
     needs = table_needs(bindings, config.source)
     opened = open_tables(tables) if tables is not None else {}
     if needs and tables is None:
-        raise ModelError(config.source, [f"features look up {len(needs)} tables ({', '.join(list(needs)[:5])}, ...), but tables is not given"])
+        raise ModelError(
+            config.source, [f"features look up {len(needs)} tables ({', '.join(list(needs)[:5])}, ...), but tables is not given"]
+        )
     check_tables(opened, needs, allow_extra=True)
     stacks = plan_stacks(needs, opened)
     say("building the graph")
@@ -78,7 +80,9 @@ def compile(  # noqa: A001  the verb of the public API
         outputs=tuple(OutputEntry(name=n, shape=s, dtype=d) for n, (s, d) in zip(dense.outputs, built.outputs, strict=True)),
         refusals=_refusals(config, built.refusals),
         stacks=tuple(
-            StackEntry(file=f"tables/stack_{s.dim}.bin", rows=s.rows, dim=s.dim, tables=dict(zip(s.names, s.row_offsets, strict=True)))
+            StackEntry(
+                file=f"tables/stack_{s.dim}.bin", rows=s.rows, dim=s.dim, tables=dict(zip(s.names, s.row_offsets, strict=True))
+            )
             for s in stacks
         ),
         features=tuple(f.name for binding in bindings for f in binding.features),
@@ -88,7 +92,14 @@ def compile(  # noqa: A001  the verb of the public API
         compile_seconds=round(time.perf_counter() - started, 3),
         files={},
     )
-    return Artifact(manifest=manifest, executable=built.executable, stacks=stacks, tables=opened, config=_config_text(features), stages=built.stages)
+    return Artifact(
+        manifest=manifest,
+        executable=built.executable,
+        stacks=stacks,
+        tables=opened,
+        config=_config_text(features),
+        stages=built.stages,
+    )
 
 
 def _refuse_unbuilt(**options: object) -> None:

@@ -49,7 +49,7 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
     plan = ProgramPlan(
         uses=table.uses,
         features=tuple(column.name for column in columns),
-        ids=tuple((column.name, column.kind.weighted) for column in columns if column.kind.yields_ids),
+        ids=tuple((column.name, column.kind.has_weights) for column in columns if column.kind.yields_ids),
         numbers=tuple((column.name, op.dimension(column)) for column in columns if not column.kind.yields_ids),
         constants={name: (layout.ints, layout.floats, layout.bytes) for name, layout in layouts.items()},
         refusals={name: refusals_of(layout.refusals, config.features) for name, layout in layouts.items()},
@@ -66,4 +66,6 @@ def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refu
 def _rule(feature: Feature) -> str:
     if isinstance(feature.bucketizer, NumBuckets):
         return "num_buckets wants integers, and this text is none; clean the column, or use hash_bucket_size"
-    return f"wants {feature.value_dim} value{'s' if feature.value_dim != 1 else ''} a row (value_dim), and this row has another number"
+    return (
+        f"wants {feature.value_dim} value{'s' if feature.value_dim != 1 else ''} a row (value_dim), and this row has another number"
+    )

@@ -13,16 +13,19 @@ from relay_passes.lower_columns import LowerColumns
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 
-Pass = tvm.transform.Pass
 
-
-def phases(target: tvm.target.Target) -> dict[str, list[Pass]]:
+def phases(target: tvm.target.Target) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes."""
     transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": [FuseDense(tiles_for(target)), HoistRequestSide(), LowerColumns()],
-        "legalize": [transform.DecomposeOpsForInference(), transform.LegalizeOps(), transform.AnnotateTIROpPattern(), transform.FoldConstant()],
+        "legalize": [
+            transform.DecomposeOpsForInference(),
+            transform.LegalizeOps(),
+            transform.AnnotateTIROpPattern(),
+            transform.FoldConstant(),
+        ],
         "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"])],
         "lower": [
             transform.RewriteDataflowReshape(),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import tvm
 
 HOST = "cpu"
-OPT_LEVEL = 2  # at 3, LLVM splits loops by every condition that does not change in them: minutes for a feature kernel, no gain measured
+# At level 3 LLVM copies loops for every condition that does not change in them: feature kernels have many, and gain nothing.
+OPT_LEVEL = 2
 _X86_64_V3 = ("avx2", "bmi2", "f16c", "fma", "movbe")
 _X86_64_V4 = (*_X86_64_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 
@@ -65,7 +66,9 @@ def resolve(target: object) -> ResolvedTarget:
     try:
         made = tvm.target.Target(target)
     except Exception as error:
-        raise TargetError(f"target {target!r}: not known ({_first_line(error)}); give {', '.join([HOST, *PRESETS])}, or a TVM target") from error
+        raise TargetError(
+            f"target {target!r}: not known ({_first_line(error)}); give {', '.join([HOST, *PRESETS])}, or a TVM target"
+        ) from error
     if made.kind.name != "llvm":
         raise TargetError(f"target {target!r}: kind {made.kind.name!r} is not supported yet; give {', '.join([HOST, *PRESETS])}")
     machine = "aarch64" if "aarch64" in str(made.attrs.get("mtriple", "")) else platform.machine()
@@ -85,7 +88,13 @@ def _needs_of(made: tvm.target.Target) -> tuple[str, ...]:
     import tvm
 
     features = {str(feature) for feature in tvm.target.codegen.llvm_get_cpu_features(made)}
-    spelling = {"avx512bf16": "avx512_bf16", "avx512vnni": "avx512_vnni", "amx-tile": "amx_tile", "amx-bf16": "amx_bf16", "amx-int8": "amx_int8"}
+    spelling = {
+        "avx512bf16": "avx512_bf16",
+        "avx512vnni": "avx512_vnni",
+        "amx-tile": "amx_tile",
+        "amx-bf16": "amx_bf16",
+        "amx-int8": "amx_int8",
+    }
     flags = [*_X86_64_V4, "avx512bf16", "avx512vnni", "amx-tile", "amx-bf16", "amx-int8"]
     return tuple(spelling.get(flag, flag) for flag in flags if flag in features)
 

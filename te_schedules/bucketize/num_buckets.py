@@ -23,7 +23,6 @@ def clamp(scope, value):
 def emit(scope, text: Text, row):
     """The id (int64) of a text; the batch fails when the text is no integer."""
     valid, value, in_range = parse_int.emit(text.address, text.length)
-    with T.If(T.Not(valid)):
-        with T.Then():
-            scope.fail(row)
+    with T.If(T.Not(valid)), T.Then():
+        scope.fail(row)
     return clamp(scope, intrin.let(T.if_then_else(T.And(valid, in_range), value, T.int64(-1))))

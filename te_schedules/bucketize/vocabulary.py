@@ -50,13 +50,10 @@ def emit(scope, text: Text):
         with T.If(length < T.int64(0)):
             with T.Then():
                 intrin.assign(going, 0)
-            with T.Else():
-                with T.If(T.And(scope.int_at(slot) == signed, length == text.length)):
-                    with T.Then():
-                        word = intrin.let(scope.bytes_address(scope.int("words_at") + scope.int_at(slot + T.int64(2))))
-                        with T.If(equal(Text(word, length), text)):
-                            with T.Then():
-                                intrin.assign(found, scope.int_at(slot + T.int64(1)))
-                                intrin.assign(going, 0)
+            with T.Else(), T.If(T.And(scope.int_at(slot) == signed, length == text.length)), T.Then():
+                word = intrin.let(scope.bytes_address(scope.int("words_at") + scope.int_at(slot + T.int64(2))))
+                with T.If(equal(Text(word, length), text)), T.Then():
+                    intrin.assign(found, scope.int_at(slot + T.int64(1)))
+                    intrin.assign(going, 0)
         intrin.assign(at, T.bitwise_and(at[0] + T.int64(1), mask))
     return intrin.let(found[0])

@@ -73,11 +73,21 @@ class Block:
     knobs: Knobs
 
 
-def build(name: str, operator: str, layout: Layout, fields: int, inputs: Sequence[Argument], outputs: Sequence[Argument], *, rows: str, knobs: Knobs):
+def build(
+    name: str,
+    operator: str,
+    layout: Layout,
+    fields: int,
+    inputs: Sequence[Argument],
+    outputs: Sequence[Argument],
+    *,
+    rows: str,
+    knobs: Knobs,
+):
     """The PrimFunc of a group.
 
-    Arguments: columns (fields, WORDS) int64, ints, floats, bytes (constant vectors of the layout), inputs, outputs. `rows` names the
-    symbolic dimension that is the number of rows. An output called `status` (refusals,) int64 is set to 0, and a refused row r sets
+    Arguments: columns (fields, WORDS) int64, ints, floats, bytes (constant vectors of the layout), inputs, outputs. `rows` names
+    the symbolic dimension that is the number of rows. An output called `status` (refusals,) int64 is set to 0, and a refused row r sets
     its column's element to r + 1.
     """
     fixed = [
@@ -120,7 +130,7 @@ def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
         for section in layout.sections:
             with T.serial(T.int64(section.count)) as c:
                 at = intrin.let(T.int64(section.first) + c * T.int64(section.stride))
-                scope = Scope(buffers, section.places, at, section.kind.field_count, status)
+                scope = Scope(buffers, section.places, at, section.kind.inputs, status)
                 section.kind.prepare(scope, block.first, block.end)
                 section.sink.emit(block, scope, section)
                 scope.close()

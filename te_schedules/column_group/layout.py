@@ -1,8 +1,8 @@
 """Column groups: features of one kind and one use share a loop; this file lays their constants out in three vectors.
 
-    section 0: kind A, pooled     ints = [ column 0: field0 size magic .. out | column 1: ... | ... ]
-    section 1: kind B, numbers             ...
-                                  arrays of all columns follow: their places are ints of the column (`<name>_at`, `<name>_count`)
+section 0: kind A, pooled     ints = [ column 0: field0 size magic .. out | column 1: ... | ... ]
+section 1: kind B, numbers             ...
+                              arrays of all columns follow: their places are ints of the column (`<name>_at`, `<name>_count`)
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ def lay_out(uses: Sequence[Use]) -> Layout:
         groups.setdefault((use.column.kind, use.sink, use.output, _names(use)), []).append(use)
     table_ints = sum(len(names) * len(members) for (_, _, _, names), members in groups.items())
     vectors = _Vectors(table_ints)
-    sections, rows, refusals, first = [], [], [], 0
+    sections: list[Section] = []
+    rows: list[np.ndarray] = []
+    refusals: list[str] = []
+    first = 0
     for (kind, sink, output, names), members in groups.items():
         for use in members:
             known = dict(use.column.ints) | dict(use.ints) | {f"field{k}": f for k, f in enumerate(use.column.fields)}

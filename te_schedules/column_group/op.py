@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import Any, cast
 
 import tvm
 from tvm import relax
@@ -49,7 +50,7 @@ def _untuple(value):
 def encode(column: Column) -> str:
     """The `column` attribute: everything but the arrays, which are arguments in the order of their names."""
     return json.dumps(
-        {"name": column.name, "type": column.kind.stem, "kind": dataclasses.asdict(column.kind), "fields": column.fields,
+        {"name": column.name, "type": column.kind.stem, "kind": dataclasses.asdict(cast(Any, column.kind)), "fields": column.fields,
          "ints": dict(column.ints), "arrays": sorted(column.arrays)},
         sort_keys=True,
     )  # fmt: skip
@@ -74,7 +75,7 @@ def _infer_feature(call: relax.Call, _builder) -> relax.Type:
     if not column.kind.yields_ids:
         return relax.TensorType([rows, dimension(column)], "float32")
     parts = [relax.TensorType(dtype="int64", ndim=1), relax.TensorType([rows], "int32")]
-    return relax.TupleType(parts + ([relax.TensorType(dtype="float32", ndim=1)] if column.kind.weighted else []))
+    return relax.TupleType(parts + ([relax.TensorType(dtype="float32", ndim=1)] if column.kind.has_weights else []))
 
 
 def _infer_lookup(call: relax.Call, _builder) -> relax.Type:
@@ -102,7 +103,9 @@ def _attrs(**values):
 def feature(columns: relax.Expr, rows, column: Column) -> relax.Call:
     """A feature call over a descriptor table; `rows` is the number of rows (a symbolic int64)."""
     constants = [relax.const(column.arrays[name], str(column.arrays[name].dtype)) for name in sorted(column.arrays)]
-    return relax.Call(FEATURE_OPS[column.kind.stem], [columns, relax.ShapeExpr([rows]), *constants], attrs=_attrs(column=encode(column)))
+    return relax.Call(
+        FEATURE_OPS[column.kind.stem], [columns, relax.ShapeExpr([rows]), *constants], attrs=_attrs(column=encode(column))
+    )
 
 
 def lookup(ids: relax.Expr, stack: relax.Expr, *, combiner: str, table: str, table_row: int) -> relax.Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -20,25 +21,21 @@ def row_ids(section, scope, row, accept: Callable) -> None:
     count, limit = intrin.local("int64", 0), scope.int("limit")
 
     def keep(number, weight) -> None:
-        with T.If(count[0] < limit):
-            with T.Then():
-                accept(number, weight)
+        with T.If(count[0] < limit), T.Then():
+            accept(number, weight)
         intrin.assign(count, count[0] + T.int64(1))
 
     section.kind.emit_ids(scope, row, keep)
-    with T.If(count[0] == T.int64(0)):
-        with T.Then():
-            with T.serial(scope.int("default_ids_count")) as k:
-                accept(intrin.let(scope.int_at(scope.int("default_ids_at") + k)), T.float32(1))
+    with T.If(count[0] == T.int64(0)), T.Then(), T.serial(scope.int("default_ids_count")) as k:
+        accept(intrin.let(scope.int_at(scope.int("default_ids_at") + k)), T.float32(1))
 
 
 def lanes(width: int, body: Callable) -> None:
     """Emit `body(position)` for positions 0 .. width - 1 in vectors of at most LANES."""
     whole, rest = divmod(width, LANES)
     if whole:
-        with T.serial(T.int64(whole)) as chunk:
-            with T.vectorized(T.int64(LANES)) as lane:
-                body(chunk * T.int64(LANES) + lane)
+        with T.serial(T.int64(whole)) as chunk, T.vectorized(T.int64(LANES)) as lane:
+            body(chunk * T.int64(LANES) + lane)
     if rest:
         with T.vectorized(T.int64(rest)) as lane:
             body(T.int64(whole * LANES) + lane)
@@ -53,7 +50,7 @@ class Pool:
 
         sum   sum(w * e)        mean   sum(w * e) / sum(w)        sqrtn   sum(w * e) / sqrt(sum(w * w))        max   max(e)
 
-    A row without ids, or whose divisor is 0, gives zeros. w is 1 for features without weights; max does not take weights.
+    A row without ids, or whose divisor is 0, gives zeros. w is 1 for features without weights; max does not look at weights.
     """
 
     combiner: str
@@ -77,22 +74,22 @@ class _Queue:
     """Ids that wait for their table rows, inside one column and block."""
 
     def __init__(self, pool: Pool, block, scope, section):
-        self.pool, self.block, self.scope, self.weighted = pool, block, scope, section.kind.weighted
+        self.pool, self.block, self.scope = pool, block, scope
+        self.weighted = section.kind.has_weights and pool.combiner != "max"
         self.out = block.buffers.extra[f"out{section.output}"]
         self.table = block.buffers.extra[pool.stack]
         size = block.knobs.queue_ids
         self.rows = intrin.array(size, "int64")
         self.owners = intrin.array(size, "int64")
-        self.weights = intrin.array(size, "float32") if self.weighted else None
+        self.weights: Any = intrin.array(size, "float32") if self.weighted else None
         self.totals = intrin.array(block.knobs.block_rows, "float32")
         self.length = intrin.local("int64", 0)
         self.initial = tirx.const(-math.inf if pool.combiner == "max" else 0.0, "float32")
 
     def push(self, number, weight, owner) -> None:
         at, row = self.length, intrin.let(self.scope.int("table_row") + number)
-        with T.If(at[0] == T.int64(self.block.knobs.queue_ids)):
-            with T.Then():
-                self.flush()
+        with T.If(at[0] == T.int64(self.block.knobs.queue_ids)), T.Then():
+            self.flush()
         if self.block.knobs.prefetch:
             intrin.prefetch(intrin.address_of_row(self.table, row))
         T.buffer_store(self.rows, row, [at[0]])
@@ -137,9 +134,8 @@ class _Queue:
             at = [row, self.scope.int("out") + v]
             T.buffer_store(self.out, self.out[at[0], at[1]] / divisor, at)
 
-        with T.If(divisor != T.float32(1)):
-            with T.Then():
-                lanes(self.pool.dim, one)
+        with T.If(divisor != T.float32(1)), T.Then():
+            lanes(self.pool.dim, one)
 
 
 @dataclass(frozen=True)
@@ -166,9 +162,8 @@ class FirstId:
             found = intrin.local("int64", -1)
 
             def keep(number, _weight, found=found) -> None:
-                with T.If(found[0] < T.int64(0)):
-                    with T.Then():
-                        intrin.assign(found, number)
+                with T.If(found[0] < T.int64(0)), T.Then():
+                    intrin.assign(found, number)
 
             row_ids(section, scope, row, keep)
             T.buffer_store(target, T.max(found[0], T.int64(0)), [row, scope.int("out")])

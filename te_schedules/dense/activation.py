@@ -14,7 +14,11 @@ from collections.abc import Callable
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-_LOG2E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693145751953125, 1.42860682030941723e-6  # high part: 15 bits, n * high is exact
+_LOG2E, _LN2_HIGH, _LN2_LOW = (
+    1.44269504088896341,
+    0.693145751953125,
+    1.42860682030941723e-6,
+)  # high part: 15 bits, n * high is exact
 _ROUND = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer, which then stands in the low bits
 _ROUND_BITS = 0x4B400000
 # (exp(r) - 1 - r) / r**2 on [-ln2/2, ln2/2], Taylor coefficients 1/2! .. 1/7!; the remainder is below half an ulp there.

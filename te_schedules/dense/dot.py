@@ -39,7 +39,7 @@ def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, co
         extra = bias_row(buffers, row + r)
         with T.unroll(columns) as c:
             value = _total(sums[T.ramp((r * columns + c) * lanes, 1, lanes)], lanes) + buffers.bias[first + c]
-            if extra is not None:
+            if buffers.row_bias is not None:
                 value = value + buffers.row_bias[extra, first + c]
             T.buffer_store(buffers.out, value, [row + r, first + c])
 

@@ -30,12 +30,11 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
     (x (N, K) f32, packed (panels, K, width) f32, bias (J,) f32[, row_bias (R, J) f32, row_index (N,) i32], out (N, J) f32);
     N and R are symbolic, N may be 0.
     """
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name(name)
-            T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "op_pattern": 8})
-            rows, buffers = _declare(layer)
-            _emit_tasks(layer, buffers, rows)
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(name)
+        T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "op_pattern": 8})
+        rows, buffers = _declare(layer)
+        _emit_tasks(layer, buffers, rows)
     return builder.get()
 
 
@@ -77,7 +76,7 @@ def _emit_tasks(layer: Layer, buffers: Buffers, rows) -> None:
 def _emit_task(layer: Layer, buffers: Buffers, rows, chunk, task) -> None:
     count = layer.tasks_per_chunk
     first = T.bind(T.floordiv(task, count) * chunk)
-    end = T.bind(T.min(first + chunk, rows))
+    end = T.bind(T.max(T.min(first + chunk, rows), first))  # chunks are rounded up to tiles, so the last ones may be empty
     number = T.bind(T.floormod(task, count))
     last_columns = layer.units - (count - 1) * layer.task_columns
     if last_columns == layer.task_columns:

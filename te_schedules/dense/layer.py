@@ -84,10 +84,10 @@ def mask(lanes: int, count):
 
 def load(buffer, row: list, column, lanes: int, count):
     """`lanes` numbers from `buffer[*row, column]` on, of which only `count` are read; the others are 0."""
+    index = (*row, T.ramp(column, 1, lanes))
     if isinstance(count, int) and count >= lanes:
-        return buffer[(*row, T.ramp(column, 1, lanes))]
-    index = T.ramp(column, 1, lanes)
-    read = T.masked_load(f"float32x{lanes}", buffer, *row, index, mask(lanes, count))
+        return buffer[index]
+    read = T.masked_load(f"float32x{lanes}", buffer, *index, mask(lanes, count))
     return T.Select(mask(lanes, count), read, splat(0.0, lanes))
 
 

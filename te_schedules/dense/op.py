@@ -68,7 +68,7 @@ def _shape(call: relax.Call, argument: int, ndim: int, dtype: str) -> list:
     return list(shape.values)
 
 
-def _expect(call: relax.Call, argument: int, shape: list, axes: dict) -> None:
+def _expect(argument: int, shape: list, axes: dict) -> None:
     """Check extents against integers, or symbolic extents against expressions."""
     analyzer = tvm.sym.Analyzer()
     for axis, wanted in axes.items():
@@ -85,14 +85,16 @@ def _infer_type(call: relax.Call, _builder) -> relax.Type:
     packed = _shape(call, 1, 3, "float32")
     bias = _shape(call, 2, 1, "float32")
     if not all(isinstance(extent, tirx.IntImm) for extent in packed):
-        raise TypeError(f"rank.dense: packed has the shape {packed}; expected constant extents, the weight is packed when compiling")
+        raise TypeError(
+            f"rank.dense: packed has the shape {packed}; expected constant extents, the weight is packed when compiling"
+        )
     layer = layer_of(call)
-    _expect(call, 0, x, {1: layer.depth})
-    _expect(call, 1, packed, {0: layer.panels, 2: layer.width})
-    _expect(call, 2, bias, {0: layer.units})
+    _expect(0, x, {1: layer.depth})
+    _expect(1, packed, {0: layer.panels, 2: layer.width})
+    _expect(2, bias, {0: layer.units})
     if layer.has_row_bias:
-        _expect(call, 3, _shape(call, 3, 2, "float32"), {1: layer.units})
-        _expect(call, 4, _shape(call, 4, 1, "int32"), {0: x[0]})
+        _expect(3, _shape(call, 3, 2, "float32"), {1: layer.units})
+        _expect(4, _shape(call, 4, 1, "int32"), {0: x[0]})
     return relax.TensorType([x[0], layer.units], "float32")
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import tvm
 
-
 _MAY_BE_ZERO = ("prefetch_steps", "dot_columns", "grain_flops")
 
 

@@ -13,19 +13,23 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules import bucketize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Joined
+from te_schedules.feature.kind import Kind
 from te_schedules.tokens import find_splits, for_each_token
 
 
 @dataclass(frozen=True)
-class ComboKind:
+class ComboKind(Kind):
     """`bucketizer` is a name of `te_schedules.bucketize`; texts start with the column's array `prefix` (empty for none)."""
 
     bucketizer: str
     field_count: int
 
     stem: ClassVar[str] = "combo_feature"
-    yields_ids: ClassVar[bool] = True
-    weighted: ClassVar[bool] = False
+
+    @property
+    def inputs(self) -> int:
+        """The fields that are crossed."""
+        return self.field_count
 
     @property
     def can_fail(self) -> bool:

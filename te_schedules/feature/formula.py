@@ -92,7 +92,11 @@ def _clip(x, low: float, high: float):
 
 def _radians(lng1, lat1, lng2, lat2):
     turn = _f(math.pi / 180.0)
-    return intrin.let(intrin.rounded(lat1 * turn)), intrin.let(intrin.rounded(lat2 * turn)), intrin.let(intrin.rounded((lng2 - lng1) * turn))
+    return (
+        intrin.let(intrin.rounded(lat1 * turn)),
+        intrin.let(intrin.rounded(lat2 * turn)),
+        intrin.let(intrin.rounded((lng2 - lng1) * turn)),
+    )
 
 
 def _haversine(*degrees):

@@ -11,12 +11,13 @@ from te_schedules import bucketize, intrin
 from te_schedules.bucketize import num_buckets
 from te_schedules.column import Word
 from te_schedules.feature.join import Joined
+from te_schedules.feature.kind import Kind
 from te_schedules.text import parse_float
 from te_schedules.tokens import Text, find_splits, for_each_token
 
 
 @dataclass(frozen=True)
-class IdKind:
+class IdKind(Kind):
     """`bucketizer` is a name of `te_schedules.bucketize`; `prefixed` texts start with the column's array `prefix`."""
 
     bucketizer: str
@@ -24,8 +25,11 @@ class IdKind:
     weighted: bool = False
 
     stem: ClassVar[str] = "id_feature"
-    field_count: ClassVar[int] = 1
-    yields_ids: ClassVar[bool] = True
+
+    @property
+    def has_weights(self) -> bool:
+        """True when the values are `key:weight`."""
+        return self.weighted
 
     @property
     def can_fail(self) -> bool:
@@ -56,10 +60,8 @@ class IdKind:
                 self._emit_texts(scope, field, row, accept)
             with T.Else():
                 first, last = field.elements(row)
-                with T.serial(first, last) as element:
-                    with T.If(field.element_is_valid(element)):
-                        with T.Then():
-                            accept(num_buckets.clamp(scope, intrin.let(field.number(element, "int64"))), T.float32(1))
+                with T.serial(first, last) as element, T.If(field.element_is_valid(element)), T.Then():
+                    accept(num_buckets.clamp(scope, intrin.let(field.number(element, "int64"))), T.float32(1))
 
     def _emit_texts(self, scope, field, row, accept) -> None:
         def token(text: Text, element) -> None:
@@ -90,16 +92,13 @@ def _split_weight(field, text: Text, element) -> tuple:
     with T.If(has_map):
         with T.Then():
             intrin.assign(colon, end)
-        with T.Else():
-            with T.While(T.if_then_else(colon[0] < end, not_colon(), T.bool(False))):
-                intrin.assign(colon, colon[0] + T.int64(1))
+        with T.Else(), T.While(T.if_then_else(colon[0] < end, not_colon(), T.bool(False))):
+            intrin.assign(colon, colon[0] + T.int64(1))
     weight = intrin.local("float32", 1.0)
     with T.If(has_map):
         with T.Then():
             intrin.assign(weight, field.weight(element))
-        with T.Else():
-            with T.If(colon[0] < end):
-                with T.Then():
-                    valid, value = parse_float.emit(intrin.let(colon[0] + T.int64(1)), intrin.let(end - colon[0] - T.int64(1)))
-                    intrin.assign(weight, T.if_then_else(valid, T.cast(value, "float32"), T.float32(1)))
+        with T.Else(), T.If(colon[0] < end), T.Then():
+            valid, value = parse_float.emit(intrin.let(colon[0] + T.int64(1)), intrin.let(end - colon[0] - T.int64(1)))
+            intrin.assign(weight, T.if_then_else(valid, T.cast(value, "float32"), T.float32(1)))
     return Text(text.address, intrin.let(colon[0] - text.address)), intrin.let(weight[0])

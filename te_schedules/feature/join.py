@@ -1,4 +1,4 @@
-"""Texts that are put together before they are hashed: prefix, parts and underscores, in one buffer that holds any row of the block."""
+"""Texts that are put together before they are hashed: prefix, parts and underscores, in one buffer for a block of rows."""
 
 from __future__ import annotations
 

@@ -4,15 +4,15 @@ A *kind* is everything that shapes the code of a feature: its type, bucketizer, 
 fields it reads, and its constants. Columns of an equal kind share one loop, which reads their constants from three vectors
 (int64, float64, bytes), so code size does not grow with the number of features.
 
-A further feature type is one file here with a frozen dataclass that has the members of `Kind`, one line in `feature/__init__.py`,
-and its reference in `tvm_rank/ops/`.
+A further feature type is one file here with a frozen dataclass that overrides the members of `Kind`, and one line in
+`feature/__init__.py`; its reference is in `tvm_rank/ops/`, its constants in `tvm_rank/lowering/`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from tvm.script.ir_builder import tirx as T
@@ -25,35 +25,42 @@ Accept = Callable[[Expr, Expr], None]  # (id int64, weight float32) of one value
 Write = Callable[[Expr, Expr], None]  # (position int64, value float32) of one number
 
 
-class Kind(Protocol):
-    """What shapes the code of a feature; a frozen dataclass, so that equal kinds compare equal."""
+class Kind:
+    """What shapes the code of a feature. Subclasses are frozen dataclasses, so that equal kinds compare equal."""
 
     stem: ClassVar[str]  # the feature type, also the name of the Relax operator: rank.<stem>
 
     @property
-    def field_count(self) -> int:
+    def inputs(self) -> int:
         """How many fields a column of this kind reads."""
+        return 1
 
     @property
     def yields_ids(self) -> bool:
         """True: ragged ids (`emit_ids`). False: a fixed number of float32 (`emit_numbers`)."""
+        return True
 
     @property
-    def weighted(self) -> bool:
+    def has_weights(self) -> bool:
         """True when ids come with weights."""
+        return False
 
     @property
     def can_fail(self) -> bool:
         """True when a row can be refused (`Scope.fail`)."""
+        return False
 
     def prepare(self, scope: Scope, first_row: Expr, end_row: Expr) -> None:
         """Emit what comes before the loop over a block of rows: read constants, make room."""
+        raise NotImplementedError(self.stem)
 
     def emit_ids(self, scope: Scope, row: Expr, accept: Accept) -> None:
         """Emit the ids of one row, in order, by `accept`; none when the row is missing."""
+        raise NotImplementedError(self.stem)
 
     def emit_numbers(self, scope: Scope, row: Expr, write: Write) -> None:
         """Emit all numbers of one row by `write`, defaults included."""
+        raise NotImplementedError(self.stem)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +89,7 @@ class Scope:
         self._closers: list[Callable[[], None]] = []
         self.fields = tuple(arrow.Field(buffers.columns, self.int(f"field{k}")) for k in range(fields))
 
-    def int(self, name: str):
+    def int(self, name: str) -> Expr:
         """An int64 constant of the column, bound at first use; use it first outside of the row loop."""
         if name not in self._bound:
             self._bound[name] = intrin.let(self._buffers.ints[self._first + self._places[name]])
@@ -93,19 +100,19 @@ class Scope:
         for name in names:
             self.int(name)
 
-    def int_at(self, index):
+    def int_at(self, index: Expr) -> Expr:
         """Element of the int64 vector."""
         return self._buffers.ints[index]
 
-    def float_at(self, index):
+    def float_at(self, index: Expr) -> Expr:
         """Element of the float64 vector."""
         return self._buffers.floats[index]
 
-    def float(self, name: str, k: int = 0):
+    def float(self, name: str, k: Expr = 0) -> Expr:
         """The k-th float64 of the array `name`."""
         return self.float_at(self.int(f"{name}_at") + T.int64(k))
 
-    def bytes_address(self, index):
+    def bytes_address(self, index: Expr) -> Expr:
         """Address of a byte of the uint8 vector."""
         return intrin.address_of(self._buffers.bytes, index)
 
@@ -118,6 +125,6 @@ class Scope:
         for emit in self._closers:
             emit()
 
-    def fail(self, row) -> None:
+    def fail(self, row: Expr) -> None:
         """Refuse the batch because of this row; the host reports the column's rule with the row."""
         T.buffer_store(self._status, row + T.int64(1), [self.int("status")])

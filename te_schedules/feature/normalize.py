@@ -21,11 +21,11 @@ LOG10_2_HIGH, LOG10_2_LOW, INVERSE_LN10 = 3.0102920532e-01, 7.9034151668e-07, 4.
 SMALLEST_NORMAL = 2.0**-126
 
 
-def _minmax(x, constant: Callable, dtype: str):
+def _minmax(x, constant: Callable, _dtype: str):
     return (x - constant(0)) / constant(1)  # min, and max - min as a float32
 
 
-def _zscore(x, constant: Callable, dtype: str):
+def _zscore(x, constant: Callable, _dtype: str):
     return (x - constant(0)) / constant(1)
 
 
@@ -52,7 +52,7 @@ def _log10_float32(x):
 
 
 def _product(x, constant: float):
-    """x * constant, rounded to float32 before anything is added: in float64 it is exact, so that no fused operation can keep more."""
+    """x * constant, rounded to float32 before anything is added: it is exact in float64, so no fused operation can keep more."""
     return T.cast(T.cast(x, "float64") * tirx.const(float(np.float32(constant)), "float64"), "float32")
 
 

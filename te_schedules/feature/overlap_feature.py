@@ -1,4 +1,4 @@
-"""overlap_feature: one number from the terms of a query and a title. The methods are defined by `tvm_rank.ops.overlap_feature.reference`.
+"""overlap_feature: one number from the terms of a query and a title, as `tvm_rank.ops.overlap_feature` defines it.
 
 Terms are found again for each comparison instead of being kept, because a row has few of them and their number has no bound.
 """
@@ -15,9 +15,9 @@ from te_schedules import intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
+from te_schedules.feature.kind import Kind
 from te_schedules.text import equal
 from te_schedules.tokens import Text, find_splits, for_each_token
-
 
 Body = Callable[[Text, Any], None]  # (term, its position)
 
@@ -74,11 +74,11 @@ def _common(outer: Callable[[Body], None], inner: Callable[[Body], None]):
     return intrin.let(common[0])
 
 
-def _query_common_ratio(terms: _Terms, query_count, title_count):
+def _query_common_ratio(terms: _Terms, query_count, _title_count):
     return _ratio(_common(terms.query, terms.title), query_count)
 
 
-def _title_common_ratio(terms: _Terms, query_count, title_count):
+def _title_common_ratio(terms: _Terms, _query_count, title_count):
     return _ratio(_common(terms.title, terms.query), title_count)
 
 
@@ -123,7 +123,7 @@ def _is_equal(terms: _Terms, query_count, title_count):
 FAR = 2**40  # beyond any distance in a row
 
 
-def _min_cover(terms: _Terms, query_count, title_count):
+def _min_cover(terms: _Terms, _query_count, title_count):
     """From each start, the part must reach the farthest of the query terms' first places at or behind it."""
     best, start = intrin.local("int64", FAR), intrin.local("int64", 0)
     with T.While(start[0] < title_count):
@@ -183,6 +183,10 @@ def _over_pairs(terms: _Terms, title_count, combine: Callable, finish: Callable)
     return T.if_then_else(pairs[0] == T.int64(0), alone, finish(total[0], pairs[0]))
 
 
+def _as_float32(total, _pairs):
+    return T.cast(total, "float32")
+
+
 def _distance(combine: Callable, finish: Callable) -> Callable:
     return lambda terms, _query_count, title_count: _over_pairs(terms, title_count, combine, finish)
 
@@ -194,14 +198,14 @@ METHODS: dict[str, Callable] = {
     "is_equal": _is_equal,
     "index_of": _index_of,
     "proximity_min_cover": _min_cover,
-    "proximity_min_dist": _distance(T.min, lambda total, _pairs: T.cast(total, "float32")),
-    "proximity_max_dist": _distance(T.max, lambda total, _pairs: T.cast(total, "float32")),
+    "proximity_min_dist": _distance(T.min, _as_float32),
+    "proximity_max_dist": _distance(T.max, _as_float32),
     "proximity_avg_dist": _distance(lambda a, b: a + b, _ratio),
 }
 
 
 @dataclass(frozen=True)
-class OverlapKind:
+class OverlapKind(Kind):
     """`method` of the feature, then `normalizer` (a shape of `feature/normalize.py`), then boundaries if `bucketized`."""
 
     method: str
@@ -209,9 +213,11 @@ class OverlapKind:
     bucketized: bool = False
 
     stem: ClassVar[str] = "overlap_feature"
-    field_count: ClassVar[int] = 2
-    weighted: ClassVar[bool] = False
-    can_fail: ClassVar[bool] = False
+
+    @property
+    def inputs(self) -> int:
+        """Query and title."""
+        return 2
 
     @property
     def yields_ids(self) -> bool:

@@ -14,12 +14,13 @@ from te_schedules import intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
+from te_schedules.feature.kind import Kind
 from te_schedules.text import parse_float
 from te_schedules.tokens import find_splits, for_each_token
 
 
 @dataclass(frozen=True)
-class RawKind:
+class RawKind(Kind):
     """`normalizer` is a shape of `feature/normalize.py`. Column constants: `dimension`, `separator`, arrays `normalizer` (float64),
     `defaults` (float64, `dimension` of them); with boundaries also `boundaries`, `null_id` (id of a numeric null when there is no
     default, else -1)."""
@@ -28,9 +29,11 @@ class RawKind:
     bucketized: bool = False
 
     stem: ClassVar[str] = "raw_feature"
-    field_count: ClassVar[int] = 1
-    weighted: ClassVar[bool] = False
-    can_fail: ClassVar[bool] = True
+
+    @property
+    def can_fail(self) -> bool:
+        """True: a row may have another number of values than wanted."""
+        return True
 
     @property
     def yields_ids(self) -> bool:
@@ -45,7 +48,9 @@ class RawKind:
 
     def emit_ids(self, scope, row, accept) -> None:
         """Emit the bucket ids of one row."""
-        self._emit_values(scope, row, lambda _k, value: accept(boundaries.emit(scope, value), T.float32(1)), self._null_id(scope, accept))
+        self._emit_values(
+            scope, row, lambda _k, value: accept(boundaries.emit(scope, value), T.float32(1)), self._null_id(scope, accept)
+        )
 
     def emit_numbers(self, scope, row, write) -> None:
         """Emit the numbers of one row."""
@@ -62,9 +67,8 @@ class RawKind:
 
         def emit(field) -> None:
             applies = T.And(T.And(field.is_scalar, T.Not(field.is_text)), scope.int("null_id") >= T.int64(0))
-            with T.If(applies):
-                with T.Then():
-                    accept(scope.int("null_id"), T.float32(1))
+            with T.If(applies), T.Then():
+                accept(scope.int("null_id"), T.float32(1))
 
         return emit
 
@@ -73,10 +77,9 @@ class RawKind:
         count = intrin.local("int64", 0)
 
         def one(value, dtype: str) -> None:
-            with T.If(count[0] < scope.int("dimension")):
-                with T.Then():
-                    normalized = normalize.emit(self.normalizer, value, lambda k: scope.float("normalizer", k), dtype)
-                    write(intrin.let(count[0]), intrin.let(T.cast(normalized, "float32")))
+            with T.If(count[0] < scope.int("dimension")), T.Then():
+                normalized = normalize.emit(self.normalizer, value, lambda k: scope.float("normalizer", k), dtype)
+                write(intrin.let(count[0]), intrin.let(T.cast(normalized, "float32")))
             intrin.assign(count, count[0] + T.int64(1))
 
         with T.If(field.is_text):
@@ -90,10 +93,12 @@ class RawKind:
         with T.If(count[0] == T.int64(0)):
             with T.Then():
                 missing(field)
-            with T.Else():
-                with T.If(count[0] != scope.int("dimension")):
+                is_number = T.And(field.is_scalar, T.Not(field.is_text))
+                with T.If(T.And(is_number, scope.int("dimension") != T.int64(1))):  # a null, but numbers of this column never fit
                     with T.Then():
                         scope.fail(row)
+            with T.Else(), T.If(count[0] != scope.int("dimension")), T.Then():
+                scope.fail(row)
 
 
 def _parsed(text):

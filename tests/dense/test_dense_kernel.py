@@ -120,7 +120,9 @@ def test_a_call_above_the_grain_gives_the_same_bits_on_the_thread_pool(units):
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64])
-@pytest.mark.parametrize("knobs", [{"vectors": 1}, {"vectors": 3}, {"unroll": 5}, {"unroll": 1, "prefetch_steps": 3}, {"max_rows": 1}])
+@pytest.mark.parametrize(
+    "knobs", [{"vectors": 1}, {"vectors": 3}, {"unroll": 5}, {"unroll": 1, "prefetch_steps": 3}, {"max_rows": 1}]
+)
 def test_knobs_change_the_speed_and_not_the_result(rows, knobs):
     layer = random_layer(rows, 23, 50)
     tiles = dataclasses.replace(tiles_for(tvm.target.Target(SSE2)), **knobs)
@@ -196,7 +198,11 @@ def test_pack_transposes_for_few_outputs_and_refuses_other_arrays():
 
 
 def test_the_reference_on_numbers_worked_by_hand():
-    x, weight, bias = np.array([[1, 2]], np.float32), np.array([[1, 0, 3], [-1, 2, 0]], np.float32), np.array([0, 1, -3], np.float32)
+    x, weight, bias = (
+        np.array([[1, 2]], np.float32),
+        np.array([[1, 0, 3], [-1, 2, 0]], np.float32),
+        np.array([0, 1, -3], np.float32),
+    )
     np.testing.assert_array_equal(reference(x, weight, bias, "none"), [[-1, 5, 0]])
     np.testing.assert_array_equal(reference(x, weight, bias, "relu"), [[0, 5, 0]])
     np.testing.assert_array_equal(reference(x, weight, bias, "sigmoid")[0, 2], 0.5)

@@ -100,7 +100,9 @@ def test_a_second_registration_is_harmless_and_the_operator_is_pure():
 @pytest.mark.parametrize("rows", [1, 7, 256])
 def test_it_computes_the_reference_through_the_virtual_machine(rows):
     x, weight, bias = random_layer(rows, 30, 20)
-    call = dense(tensor("x", [N, 30]), relax.const(pack(weight, TILES)), relax.const(bias), units=20, activation="relu", tiles=TILES)
+    call = dense(
+        tensor("x", [N, 30]), relax.const(pack(weight, TILES)), relax.const(bias), units=20, activation="relu", tiles=TILES
+    )
     (got,) = run_module(module([call.args[0]], call), x)
     assert_is_reference(got, x, weight, bias, "relu")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -94,7 +96,7 @@ def test_a_dense_layer_becomes_one_call_with_the_same_results(case):
 def test_a_stack_of_layers_gives_the_same_results_for_any_batch(rows):
     widths = [DEPTH, 24, 16, 1]
     constants, nodes, last = {}, [], "x"
-    for i, (depth, units) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (depth, units) in enumerate(itertools.pairwise(widths)):
         _, constants[f"w{i}"], constants[f"b{i}"] = random_layer(1, depth, units, seed=i)
         nodes.append(node("Gemm", [last, f"w{i}", f"b{i}"], [f"a{i}"]))
         nodes.append(node("Relu" if units > 1 else "Sigmoid", [f"a{i}"], [last := f"h{i}" if units > 1 else "y"]))
@@ -120,7 +122,12 @@ def test_more_axes_are_rows():
 
 
 def test_values_with_another_user_stay_and_fusion_ends_there():
-    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["c"]), node("Relu", ["c"], ["r"]), node("Sub", ["r", "c"], ["y"])]
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "b"], ["c"]),
+        node("Relu", ["c"], ["r"]),
+        node("Sub", ["r", "c"], ["y"]),
+    ]
     before = imported(nodes, {"w": W, "b": B})
     after = FuseDense(TILES)(before)
     assert calls(after) == ["rank.dense", "relax.nn.relu", "relax.subtract"]
@@ -144,7 +151,12 @@ def test_a_product_added_to_itself_is_not_taken_for_a_bias():
 
 
 def test_a_scaled_input_with_another_user_is_read_as_it_is():
-    nodes = [node("Mul", ["x", "s"], ["m"]), node("MatMul", ["m", "w"], ["a"]), node("ReduceSum", ["m"], ["t"]), node("Add", ["a", "t"], ["y"])]
+    nodes = [
+        node("Mul", ["x", "s"], ["m"]),
+        node("MatMul", ["m", "w"], ["a"]),
+        node("ReduceSum", ["m"], ["t"]),
+        node("Add", ["a", "t"], ["y"]),
+    ]
     before = imported(nodes, {"w": W, "s": np.float32(3)})
     after = FuseDense(TILES)(before)
     assert calls(after)[:2] == ["relax.multiply", "rank.dense"]

@@ -27,8 +27,6 @@ from tvm_rank.lowering import column_of
 from tvm_rank.lowering.fields import FieldTable
 from tvm_rank.runtime.columns import FieldUse
 
-DENSE = "dense"
-
 
 @dataclass(frozen=True, kw_only=True)
 class RankGraph:
@@ -70,18 +68,33 @@ class _Builder:
         self.item_request = relax.Var("item_request", relax.TensorType([self.item], "int32"))
         params = [self.sides[True], self.sides[False], rows, self.item_request, *self.stacks]
         bb = self.bb
-        function = model.mod["main"].without_attr("global_symbol")
-        batch = relax.analysis.defined_symbolic_vars(function)  # inlining leaves the N of a reshape as it is, so it must be ours
-        dense = bb.add_func(function.bind_symbolic_vars({var: self.item for var in batch}), DENSE)
         with bb.function("main", params, attrs={"global_symbol": "main"}):
             with bb.dataflow():
-                inputs = [self._input(binding) for binding in bindings]
-                result = bb.emit(relax.Call(dense, inputs))
+                result = self._dense(model, [self._input(binding) for binding in bindings])
                 out = bb.emit_output(relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(model.outputs))]))
             bb.emit_func_output(out)
         self._column_functions()
         mod = bb.get()
         return RankGraph(mod=mod, request_uses=fields[True].uses, item_uses=fields[False].uses)
+
+    def _dense(self, model: DenseModel, inputs: list[relax.Expr]) -> relax.Expr:
+        """The dense model over its inputs, its batch our N; the tuple of its outputs.
+
+        Its bindings are emitted here, one by one: TVM's own inlining leaves the N in the target shape of a reshape undefined.
+        """
+        function = model.mod["main"]
+        function = function.bind_symbolic_vars({var: self.item for var in relax.analysis.defined_symbolic_vars(function)})
+        known: dict[relax.Expr, relax.Expr] = dict(zip(function.params, inputs, strict=True))
+        for var, other in model.mod.functions_items():
+            if var.name_hint != "main":
+                known[var] = self.bb.add_func(other, var.name_hint)
+        for binding in (binding for block in function.body.blocks for binding in block.bindings):
+            value = _replaced(binding.value, known)
+            if isinstance(binding, relax.MatchCast):
+                known[binding.var] = self.bb.match_cast(value, binding.ty)
+            else:
+                known[binding.var] = self.bb.emit(value, binding.var.name)
+        return _replaced(function.body.body, known)
 
     def _column_functions(self) -> None:
         """check_columns(columns) -> status (fields,), and bind_columns(sources, plan) -> columns (fields, WORDS): see `te_schedules`."""
@@ -128,3 +141,18 @@ class _Builder:
             call = op.feature(self.sides[feature.is_request], rows, self.columns[feature.name])
             self.emitted[feature.name] = self.bb.emit(call)
         return self.emitted[feature.name]
+
+
+def _replaced(value: relax.Expr, known: Mapping[relax.Expr, relax.Expr]) -> relax.Expr:
+    """A value in normal form with its variables (also of functions) replaced; constants and shapes are as they were."""
+    if isinstance(value, (relax.Var, relax.GlobalVar)):
+        return known[value]
+    if isinstance(value, relax.Tuple):
+        return relax.Tuple([_replaced(field, known) for field in value.fields])
+    if isinstance(value, relax.TupleGetItem):
+        return relax.TupleGetItem(_replaced(value.tuple_value, known), value.index)
+    if isinstance(value, relax.Call):
+        target = known.get(value.op, value.op) if isinstance(value.op, relax.GlobalVar) else value.op
+        arguments = [_replaced(argument, known) for argument in value.args]
+        return relax.Call(target, arguments, attrs=value.attrs, ty_args=value.ty_args)
+    return value

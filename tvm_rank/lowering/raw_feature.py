@@ -28,4 +28,3 @@ def column(feature: RawFeature, fields: FieldTable, hash_function: str) -> Colum
         arrays["defaults"] = filled.astype(np.float64)
     kind = RawKind(normalizer=shape, bucketized=feature.bucketizer is not None)
     return Column(name=feature.name, kind=kind, fields=(fields.row(feature.fields[0], NUMBER),), ints=ints, arrays=arrays)
-

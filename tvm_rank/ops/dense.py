@@ -1,6 +1,8 @@
-"""The dense layer, `rank.dense`: what it computes. `te_schedules/dense/op.py` registers it, `relay_passes/fuse_dense.py` makes it."""
+"""The dense layer `rank.dense`: what it computes. te_schedules/dense/op.py registers it, relay_passes/fuse_dense.py makes it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from te_schedules.dense.pack import pack
 
 __all__ = ["NAME", "dense", "pack", "reference"]
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda y: y,
     "relu": lambda y: np.maximum(y, 0),
     "sigmoid": lambda y: 1 / (1 + np.exp(-y)),

@@ -6,7 +6,7 @@ maps from text or integers to numbers (weighted ids). Everything else is refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,8 @@ def as_array(column: Any, where: str) -> pa.Array:
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if isinstance(column, pa.Array):
         return column
+    if isinstance(column, (str, bytes, Mapping, Set)):  # pyarrow would read their characters, keys or hash order as rows
+        raise InputError(f"{where}: got {type(column).__name__}; give a list, a NumPy array or an Arrow array with a value for each row")
     if isinstance(column, np.ndarray) and column.ndim > 2:
         raise InputError(f"{where}: has {column.ndim} dimensions; a column has one, or two for lists of one length")
     try:
@@ -161,5 +163,7 @@ def find_column(columns: Mapping[str, Any], name: str, where: str) -> Any:
         import difflib
 
         near = difflib.get_close_matches(name, list(columns), n=3)
-        hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"it has {', '.join(map(repr, list(columns)[:8])) or 'none'}"
+        hint = (
+            f"did you mean {', '.join(map(repr, near))}?" if near else f"it has {', '.join(map(repr, list(columns)[:8])) or 'none'}"
+        )
         raise InputError(f"{where}: column {name!r} is missing; {hint}") from None

@@ -57,7 +57,9 @@ def check_machine(manifest: Manifest, where: str) -> None:
     """Raise ArtifactError when this machine lacks what the code of the artifact needs."""
     recompile = "compile it for this machine, or with a smaller target such as x86-64-v3"
     if manifest.machine != platform.machine():
-        raise ArtifactError(f"{where}: compiled for {manifest.machine} (target {manifest.target}), this machine is {platform.machine()}; {recompile}")
+        raise ArtifactError(
+            f"{where}: compiled for {manifest.machine} (target {manifest.target}), this machine is {platform.machine()}; {recompile}"
+        )
     flags = cpu_flags()
     missing = [flag for flag in manifest.needs if flag not in flags] if flags else []
     if missing:
@@ -143,7 +145,9 @@ class Engine:
                 return self._rank_batches(user_batch, item_batch, item_request, plans)
         return self._rank_columns(user, items, item_request)
 
-    def _rank_batches(self, user: pa.RecordBatch, items: pa.RecordBatch, item_request: Any, plans: tuple[np.ndarray, ...]) -> Scores:
+    def _rank_batches(
+        self, user: pa.RecordBatch, items: pa.RecordBatch, item_request: Any, plans: tuple[np.ndarray, ...]
+    ) -> Scores:
         """Rank record batches, whose structs a kernel reads."""
         requests, count = user.num_rows, items.num_rows
         index = _item_request(item_request, requests, count)
@@ -162,7 +166,9 @@ class Engine:
         if count == 0:
             return self._no_scores()
         request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
-        item_table = self._table(self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None)
+        item_table = self._table(
+            self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None
+        )
         with self._machine() as machine:
             return self._run(machine, [request_table.words, item_table.words], requests, count, index)
 
@@ -195,7 +201,12 @@ class Engine:
 
     @staticmethod
     def _table(
-        uses: Sequence[FieldUse], user: Mapping[str, Any], requests: int, items: Mapping[str, Any], count: int, index: np.ndarray | None
+        uses: Sequence[FieldUse],
+        user: Mapping[str, Any],
+        requests: int,
+        items: Mapping[str, Any],
+        count: int,
+        index: np.ndarray | None,
     ) -> Table:
         table = Table(uses)
         for k, use in enumerate(uses):
@@ -222,6 +233,8 @@ def _read(table: Any, names: tuple[str, ...], where: str) -> tuple[dict[str, Any
     if rows is None:
         lengths = [len(array) for array in arrays.values()] or [len(column) for column in columns.values()]
         rows = next((length for length in lengths if length != 1), lengths[0] if lengths else 0)
+        if wrong := [f"{name!r} has {len(array)}" for name, array in arrays.items() if len(array) not in (1, rows)]:
+            raise InputError(f"{where}: the first column has {rows} rows, {', '.join(wrong)}; give each as many, or one row for all")
     return arrays, rows
 
 
@@ -232,10 +245,15 @@ def _item_request(given: Any, requests: int, count: int) -> np.ndarray:
     index = _aligned((count,), np.int32)
     if given is None:
         if requests != 1:
-            raise InputError(f"item_request: not given, and user has {requests} rows; give the user row of each of the {count} items")
+            raise InputError(
+                f"item_request: not given, and user has {requests} rows; give the user row of each of the {count} items"
+            )
         index[:] = 0
         return index
-    values = np.asarray(given)
+    try:
+        values = np.asarray(given)
+    except ValueError as error:
+        raise InputError(f"item_request: wanted {count} integers, one per item ({error})") from error
     if values.shape != (count,) or values.dtype.kind not in "iu":
         raise InputError(f"item_request: wanted {count} integers, one per item; got {values.dtype} {values.shape}")
     if count and (values.min() < 0 or values.max() >= requests):

@@ -32,7 +32,9 @@ def load() -> None:
         folders += [pathlib.Path(p) / "lib" for p in (spec.submodule_search_locations or [] if spec else [])]
         load_lib_ctypes("tvm", "tvm_runtime", "RTLD_GLOBAL", extra_lib_paths=folders)
     except (ImportError, OSError, RuntimeError) as error:
-        raise RankError(f"TVM's runtime library cannot be loaded ({error}); install apache-tvm and apache-tvm-ffi as setup.py pins them") from error
+        raise RankError(
+            f"TVM's runtime library cannot be loaded ({error}); install apache-tvm and apache-tvm-ffi as setup.py pins them"
+        ) from error
 
 
 def cores() -> int:
