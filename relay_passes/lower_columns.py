@@ -92,7 +92,7 @@ class _Graph:
 
     def feature(self, var: relax.Var) -> Any:
         """The feature call behind numbers, a lookup or a first id; None for other values."""
-        value = self.values.get(var)
+        value: Any = self.values.get(var)
         if op.is_call(value, op.LOOKUP) or op.is_call(value, op.FIRST_ID):
             value = self.values.get(value.args[0])
         elif op.is_feature(value) and op.decode(value).kind.yields_ids:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -15,6 +16,13 @@ from tvm_rank.artifact.manifest import Manifest, OutputEntry, StackEntry, this_b
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError, RankError
+
+if TYPE_CHECKING:
+    from tvm_rank.frontend.binding import Binding
+    from tvm_rank.frontend.dense_model import DenseModel
+    from tvm_rank.frontend.graph import RankGraph
+    from tvm_rank.frontend.tables import Stack
+    from tvm_rank.target import ResolvedTarget
 
 Progress = Callable[[str], None]
 
@@ -44,62 +52,85 @@ def compile(
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found.
     """
     _refuse_unbuilt(items=items, item_key=item_key, tuning=tuning, precision=None if precision == "fp32" else precision)
-    from tvm_rank.frontend.binding import bind_inputs, table_needs, unused_features
     from tvm_rank.frontend.graph import build_graph
-    from tvm_rank.frontend.onnx_model import import_model
-    from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
     from tvm_rank.target import resolve
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
     resolved = resolve(target)
-    say("reading the feature configuration")
+    say("reading the features, the model and the tables")
+    brought = _read(features, model, tables, hash_function, base_dir)
+    say("building the graph")
+    graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
+    code = _Code.generate(graph.mod, resolved.tvm_target, say)
+    manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started)
+    return Artifact(
+        manifest=manifest,
+        executable=code.executable,
+        stacks=brought.stacks,
+        tables=brought.tables,
+        config=_config_text(features),
+        stages=code.stages,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Brought:
+    """What the user brought, read, checked and bound together."""
+
+    config: FeatureConfig
+    dense: DenseModel
+    bindings: tuple[Binding, ...]
+    tables: Mapping[str, np.ndarray]
+    stacks: tuple[Stack, ...]
+
+
+def _read(features: Any, model: Any, tables: Any, hash_function: str | None, base_dir: Any) -> _Brought:
+    """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables."""
+    from tvm_rank.frontend.binding import bind_inputs, table_needs
+    from tvm_rank.frontend.onnx_model import import_model
+    from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
+
     config = load_config(features, hash_function=hash_function, base_dir=_base_dir(features, base_dir))
-    say("importing the model")
     dense = import_model(model)
     bindings = bind_inputs(dense.inputs, config, dense.source)
     needs = table_needs(bindings, config.source)
-    opened = open_tables(tables) if tables is not None else {}
     if needs and tables is None:
-        raise ModelError(
-            config.source, [f"features look up {len(needs)} tables ({', '.join(list(needs)[:5])}, ...), but tables is not given"]
-        )
+        names = ", ".join(list(needs)[:5]) + (", ..." if len(needs) > 5 else "")
+        raise ModelError(config.source, [f"the features look up {len(needs)} tables ({names}); give them as `tables`"])
+    opened = open_tables(tables) if tables is not None else {}
     check_tables(opened, needs, allow_extra=True)
-    stacks = plan_stacks(needs, opened)
-    say("building the graph")
-    graph = build_graph(config, bindings, stacks, dense)
-    built = _Code.generate(graph.mod, resolved.tvm_target, say)
-    manifest = Manifest(
+    return _Brought(config=config, dense=dense, bindings=bindings, tables=opened, stacks=plan_stacks(needs, opened))
+
+
+def _manifest(brought: _Brought, graph: RankGraph, code: _Code, target: ResolvedTarget, seconds: float) -> Manifest:
+    """The manifest, but for the files."""
+    from tvm_rank.frontend.binding import unused_features
+
+    outputs = zip(brought.dense.outputs, code.outputs, strict=True)
+    return Manifest(
         **this_build(),
-        target=resolved.name,
-        tvm_target=str(resolved.tvm_target),
-        machine=resolved.machine,
-        needs=resolved.needs,
-        hash_function=config.hash_function,
+        target=target.name,
+        tvm_target=str(target.tvm_target),
+        machine=target.machine,
+        needs=target.needs,
+        hash_function=brought.config.hash_function,
         request_fields=graph.request_uses,
         item_fields=graph.item_uses,
-        outputs=tuple(OutputEntry(name=n, shape=s, dtype=d) for n, (s, d) in zip(dense.outputs, built.outputs, strict=True)),
-        refusals=_refusals(config, built.refusals),
-        stacks=tuple(
-            StackEntry(
-                file=f"tables/stack_{s.dim}.bin", rows=s.rows, dim=s.dim, tables=dict(zip(s.names, s.row_offsets, strict=True))
-            )
-            for s in stacks
-        ),
-        features=tuple(f.name for binding in bindings for f in binding.features),
-        unused_features=unused_features(config, bindings),
-        kernels=built.kernels,
-        groups=built.groups,
-        compile_seconds=round(time.perf_counter() - started, 3),
+        outputs=tuple(OutputEntry(name=name, shape=shape, dtype=dtype) for name, (shape, dtype) in outputs),
+        refusals=_refusals(brought.config, code.refusals),
+        stacks=tuple(_stack_entry(stack) for stack in brought.stacks),
+        features=tuple(dict.fromkeys(feature.name for binding in brought.bindings for feature in binding.features)),
+        unused_features=unused_features(brought.config, brought.bindings),
+        kernels=code.kernels,
+        groups=code.groups,
+        compile_seconds=round(seconds, 3),
         files={},
     )
-    return Artifact(
-        manifest=manifest,
-        executable=built.executable,
-        stacks=stacks,
-        tables=opened,
-        config=_config_text(features),
-        stages=built.stages,
-    )
+
+
+def _stack_entry(stack: Stack) -> StackEntry:
+    rows = dict(zip(stack.names, stack.row_offsets, strict=True))
+    return StackEntry(file=f"tables/stack_{stack.dim}.bin", rows=stack.rows, dim=stack.dim, tables=rows)
 
 
 def _refuse_unbuilt(**options: object) -> None:

@@ -127,4 +127,5 @@ class Scope:
 
     def fail(self, row: Expr) -> None:
         """Refuse the batch because of this row; the host reports the column's rule with the row."""
-        T.buffer_store(self._status, row + T.int64(1), [self.int("status")])
+        place = self._buffers.ints[self._first + self._places["status"]]  # read here: a value bound in one branch is not set in others
+        T.buffer_store(self._status, row + T.int64(1), [place])

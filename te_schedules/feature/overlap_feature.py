@@ -140,7 +140,8 @@ def _min_cover(terms: _Terms, _query_count, title_count):
             intrin.assign(end, T.max(end[0], place[0]))
 
         terms.query(each)
-        _when(end[0] < T.int64(FAR), lambda end=end: intrin.assign(best, T.min(best[0], end[0] - start[0] + T.int64(1))))
+        with T.If(end[0] < T.int64(FAR)), T.Then():
+            intrin.assign(best, T.min(best[0], end[0] - start[0] + T.int64(1)))
         intrin.assign(start, start[0] + T.int64(1))
     return T.cast(T.if_then_else(best[0] == T.int64(FAR), T.int64(0), best[0]), "float32")
 

@@ -22,7 +22,7 @@ def _id(name: str, field: str, group: str, **more: Any) -> dict[str, Any]:
 
 
 def features() -> dict[str, Any]:
-    """fg.json: text, integers under num_buckets, weighted ids, lists, a float read as number and as text, a combination."""
+    """fg.json: text, integers under num_buckets, weighted ids, lists, integers and floats, a combination of both sides."""
     return {
         "hash_function": "farm",
         "features": [
@@ -31,7 +31,7 @@ def features() -> dict[str, Any]:
             _id("affinity", "user:affinity", "user", weighted=True, combiner="sum"),
             _id("item_id", "item:item_id", "item"),
             _id("tags", "item:tags", "item"),
-            _id("level", "item:price", "item"),
+            _id("level", "item:level", "item"),
             {"feature_name": "price", "feature_type": "raw_feature", "expression": "item:price", "group": "item"},
             {"feature_name": "city_item", "feature_type": "combo_feature", "expression": ["user:city", "item:item_id"],
              "hash_bucket_size": ROWS["city_item"], "embedding_dim": DIM, "group": "item"},
@@ -70,5 +70,6 @@ def items(rows: int = ITEMS) -> dict[str, pa.Array]:
     return {
         "item_id": pa.array([f"item {k}" for k in rng.integers(0, 500, rows)]),
         "tags": pa.array([[f"t{j}" for j in range(k % 4)] for k in range(rows)], pa.list_(pa.string())),
+        "level": pa.array(rng.integers(-5, 9, rows), pa.int64()),
         "price": pa.array(rng.random(rows), pa.float32()),
     }

@@ -41,24 +41,29 @@ class FieldUse:
 
 
 def as_array(column: Any, where: str) -> pa.Array:
-    """The column as one Arrow array; `where` names it in messages."""
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if isinstance(column, pa.Array):
-        return column
+    """The column as one Arrow array; `where` names it in messages. Raises InputError for what is no column, or damaged."""
+    if isinstance(column, (pa.Array, pa.ChunkedArray)):
+        try:
+            column.validate()  # its buffers are as long as its rows need; offsets are checked by a kernel
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{where}: the Arrow data is damaged ({error})") from error
+        array = column
+    else:
+        array = _converted(column, where)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
+    return array.cast(pa.string()) if pa.types.is_null(array.type) else array  # None only: any type will do
+
+
+def _converted(column: Any, where: str) -> pa.Array | pa.ChunkedArray:
     if isinstance(column, (str, bytes, Mapping, Set)):  # pyarrow would read their characters, keys or hash order as rows
         raise InputError(f"{where}: got {type(column).__name__}; give a list, a NumPy array or an Arrow array with a value for each row")
     if isinstance(column, np.ndarray) and column.ndim > 2:
         raise InputError(f"{where}: has {column.ndim} dimensions; a column has one, or two for lists of one length")
     try:
-        array = pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim == 2 else column)
+        return pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim == 2 else column)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: cannot be read as a column ({error}); give values of one type: {ACCEPTED}") from error
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if pa.types.is_null(array.type):  # a Python list of None only: any type will do
-        return array.cast(pa.string())
-    return array
 
 
 def as_columns(table: Any, where: str) -> tuple[Mapping[str, Any], int | None]:

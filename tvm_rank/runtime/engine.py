@@ -234,7 +234,7 @@ def _read(table: Any, names: tuple[str, ...], where: str) -> tuple[dict[str, Any
         lengths = [len(array) for array in arrays.values()] or [len(column) for column in columns.values()]
         rows = next((length for length in lengths if length != 1), lengths[0] if lengths else 0)
         if wrong := [f"{name!r} has {len(array)}" for name, array in arrays.items() if len(array) not in (1, rows)]:
-            raise InputError(f"{where}: the first column has {rows} rows, {', '.join(wrong)}; give each as many, or one row for all")
+            raise InputError(f"{where}: {rows} rows, but {', '.join(wrong)}; give each column as many rows, or one for all")
     return arrays, rows
 
 
