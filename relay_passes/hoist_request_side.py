@@ -6,14 +6,17 @@
 
     y = rank.dense(take(user, i), W, bias)   ->   y = take(rank.dense(user, W, bias), i)
 
-A `take` along rows by the function's parameter `item_request` marks a request-side value. Dense layers and elementwise operators over
-request-side values (and constants without rows) run on the R rows of their sources; the `take` moves behind them. A dense layer over a
-concatenation of both sides becomes the sum of two: the request part is a bias per row, which the kernel reads through `item_request`,
-so a request-side row is never tiled. The rows of W are put into the order of the two parts here.
+A `take` along rows by the function's parameter `item_request` marks a request-side value. Concatenations of request-side values, dense
+layers over them, and elementwise operators over them and constants without rows run on the R rows of their sources; the `take` moves
+behind them. A dense layer over a concatenation of both sides becomes the sum of two: the request part is a bias per row, which the
+kernel reads through `item_request`, so a request-side row is never tiled. The rows of W are put into the order of the two parts here.
+
+Everything else keeps its N rows, outputs of the function too. An index out of range means the nearest row before and after.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +27,12 @@ from te_schedules.dense import pack
 from te_schedules.dense.op import NAME, dense, layer_of
 
 ELEMENTWISE = frozenset(
-    f"relax.{name}" for name in ("nn.relu", "sigmoid", "tanh", "exp", "log", "sqrt", "negative", "abs", "add", "subtract", "multiply",
-                                 "divide", "maximum", "minimum")
+    f"relax.{name}" for name in (
+        "nn.relu", "nn.leakyrelu", "nn.gelu", "nn.silu", "sigmoid", "tanh", "erf", "exp", "log", "sqrt", "negative", "abs",
+        "add", "subtract", "multiply", "divide", "power", "maximum", "minimum",
+    )
 )  # fmt: skip
+_MODES = ("clip", "fast")  # of take; the others do something else with an index out of range than the dense kernel does
 
 
 @tvm.transform.module_pass(opt_level=0, name="rank.HoistRequestSide")
@@ -39,8 +45,8 @@ class HoistRequestSide:
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with the function rewritten; unchanged when nothing in it depends on the request alone."""
         function = mod[self.function]
-        index = next((p for p in function.params if p.name == self.index), None)
-        if index is None or len(function.body.blocks) != 1:
+        index = next((p for p in function.params if p.name == self.index and _is_index(p)), None)
+        if index is None or len(function.body.blocks) != 1 or not isinstance(function.body.blocks[0], relax.DataflowBlock):
             return mod
         bindings = _Hoister(index).run(function.body.blocks[0].bindings)
         if bindings is None:
@@ -51,13 +57,12 @@ class HoistRequestSide:
         return relax.transform.DeadCodeElimination([self.function])(relax.transform.Normalize()(mod))
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Part:
-    """An operand of a concatenation: the value to use (R or N rows), its first column, its width."""
+    """An operand of a concatenation: the value to use (R or N rows), and its columns in the concatenation."""
 
     value: relax.Expr
-    first: int
-    width: int
+    columns: slice
     is_request: bool
 
 
@@ -66,11 +71,13 @@ class _Hoister:
 
     def __init__(self, index: relax.Var):
         self.index = index
-        self.sources: dict[relax.Var, relax.Var] = {}
-        self.values: dict[relax.Var, relax.Expr] = {}
-        self.bindings: list[relax.VarBinding] = []
+        self.requests: relax.Expr | None = None  # R, the extent that all sources share
+        self.sources: dict[relax.Expr, relax.Var] = {}
+        self.values: dict[relax.Expr, relax.Expr] = {}
+        self.sides: dict[tuple[relax.Expr, ...], relax.Var] = {}  # concatenated parts, shared by layers over the same ones
+        self.bindings: list[relax.Binding] = []
 
-    def run(self, bindings) -> list[relax.VarBinding] | None:
+    def run(self, bindings: Iterable[relax.Binding]) -> list[relax.Binding] | None:
         """The new bindings, or None when nothing changes."""
         changed = False
         for binding in bindings:
@@ -79,83 +86,107 @@ class _Hoister:
             if (source := self._taken(value)) is not None:
                 self.sources[var] = source
             elif (call := self._on_request_rows(value)) is not None:
-                hoisted = self._bind(f"{var.name}_request", call)
-                self.sources[var] = hoisted
-                value, changed = relax.op.take(hoisted, self.index, axis=0, mode="clip"), True
+                self.sources[var] = self._bind(f"{var.name}_request", call)
+                binding = relax.VarBinding(var, relax.op.take(self.sources[var], self.index, axis=0, mode="clip"))
+                changed = True
             elif (call := self._split(value)) is not None:
-                value, changed = call, True
-            self.bindings.append(relax.VarBinding(var, value))
+                binding, changed = relax.VarBinding(var, call), True
+            self.bindings.append(binding)
         return self.bindings if changed else None
 
-    def _bind(self, name: str, call: relax.Call) -> relax.DataflowVar:
-        builder = relax.BlockBuilder()
-        call = builder.normalize(call)
+    def _bind(self, name: str, call: relax.Call) -> relax.Var:
+        call = relax.BlockBuilder().normalize(call)
         var = relax.DataflowVar(name, call.ty)
         self.bindings.append(relax.VarBinding(var, call))
         return var
 
     def _taken(self, value: relax.Expr) -> relax.Var | None:
         """The source of a take along rows by the index."""
-        if _name(value) != "relax.take" or value.args[1] != self.index or value.attrs.axis is None or int(value.attrs.axis) != 0:
+        if _name(value) != "relax.take" or value.args[1] != self.index or str(value.attrs.mode) not in _MODES:
             return None
-        return value.args[0] if isinstance(value.args[0], relax.Var) else None
+        source, axis = value.args[0], value.attrs.axis
+        shape = _shape(source)
+        if not isinstance(source, relax.Var) or not shape or axis is None or int(axis) not in (0, -len(shape)):
+            return None
+        if self.requests is None:
+            self.requests = shape[0]
+        return source if tvm.sym.Analyzer().can_prove_equal(shape[0], self.requests) else None
 
     def _on_request_rows(self, value: relax.Expr) -> relax.Call | None:
-        """The same call over the sources of its operands, if they are all request-side or constants without rows."""
+        """The same call over the sources of its operands, if they are all request-side, or constants without rows."""
+        if (operands := _columns(value)) is not None:
+            sources = [self.sources.get(operand) for operand in operands]
+            return None if any(s is None for s in sources) else relax.op.concat(sources, axis=1)
         if _name(value) == NAME and len(value.args) == 3 and value.args[0] in self.sources:
             return relax.Call(value.op, [self.sources[value.args[0]], *value.args[1:]], attrs=value.attrs)
-        if _name(value) not in ELEMENTWISE or not any(arg in self.sources for arg in value.args if isinstance(arg, relax.Var)):
+        if _name(value) not in ELEMENTWISE or not any(arg in self.sources for arg in value.args):
             return None
-        rank = len(value.ty.shape.values)
-        operands = [self.sources.get(arg) if isinstance(arg, relax.Var) else _without_rows(arg, rank) for arg in value.args]
-        if any(operand is None or operand.ty.ndim > rank for operand in operands):
-            return None
-        return relax.Call(value.op, operands, attrs=value.attrs)
+        rank = value.ty.ndim
+        operands = [self._without_items(arg, rank) for arg in value.args]
+        return None if any(operand is None for operand in operands) else relax.Call(value.op, operands, attrs=value.attrs)
+
+    def _without_items(self, operand: relax.Expr, rank: int) -> relax.Expr | None:
+        """The source of an operand of that rank, or a constant that is the same for all rows; None for other operands."""
+        shape = _shape(operand)
+        if isinstance(operand, tvm.ir.GenericConst):
+            return operand if not shape or len(shape) < rank or int(shape[0]) == 1 else None
+        return self.sources.get(operand) if len(shape) == rank else None
 
     def _split(self, value: relax.Expr) -> relax.Call | None:
         """The two layers of a dense layer over a concatenation of both sides; the first is bound, the second is given."""
-        if _name(value) != NAME or len(value.args) != 3 or not isinstance(value.args[0], relax.Var):
+        if _name(value) != NAME or len(value.args) != 3 or not isinstance(value.args[1], tvm.ir.GenericConst):
             return None
         parts = self._parts(value.args[0], 0)
         request, item = [p for p in parts if p.is_request], [p for p in parts if not p.is_request]
         if not request or not item:
             return None
         layer = layer_of(value)
-        packed = value.args[1].value.numpy()
-        weight = np.moveaxis(packed, 0, 1).reshape(layer.depth, -1)[:, : layer.units] if packed.ndim == 3 else packed
-        options = {"units": layer.units, "tiles": layer.tiles}
+        weight = np.moveaxis(value.args[1].value.numpy(), 0, 1).reshape(layer.depth, -1)[:, : layer.units]
 
-        def product(side: list[_Part], bias: relax.Expr, activation: str, **more) -> relax.Call:
-            rows = np.concatenate([weight[p.first : p.first + p.width] for p in side])
-            x = side[0].value if len(side) == 1 else self._bind("side", relax.op.concat([p.value for p in side], axis=1))
-            return dense(x, relax.const(pack(np.ascontiguousarray(rows), layer.tiles)), bias, activation=activation, **options, **more)
+        def product(side: list[_Part], bias: relax.Expr, activation: str, **row_bias: relax.Expr) -> relax.Call:
+            packed = relax.const(pack(np.concatenate([weight[part.columns] for part in side]), layer.tiles))
+            x = self._side(tuple(part.value for part in side), "request" if side is request else "item")
+            return dense(x, packed, bias, units=layer.units, activation=activation, tiles=layer.tiles, **row_bias)
 
-        row_bias = self._bind("request_part", product(request, value.args[2], "none"))
+        partial = self._bind("request_part", product(request, value.args[2], "none"))
         zeros = relax.const(np.zeros(layer.units, np.float32))
-        return product(item, zeros, layer.activation, row_bias=row_bias, row_index=self.index)
+        return product(item, zeros, layer.activation, row_bias=partial, row_index=self.index)
+
+    def _side(self, values: tuple[relax.Expr, ...], side: str) -> relax.Expr:
+        """The values side by side, bound once."""
+        if len(values) == 1:
+            return values[0]
+        if values not in self.sides:
+            self.sides[values] = self._bind(f"{side}_side", relax.op.concat(list(values), axis=1))
+        return self.sides[values]
 
     def _parts(self, var: relax.Expr, first: int) -> list[_Part]:
-        """The operands of a concatenation along columns, nested ones opened, with their places."""
-        value = self.values.get(var) if isinstance(var, relax.Var) else None
-        if _name(value) == "relax.concat" and int(value.attrs.axis or 0) == 1 and isinstance(value.args[0], relax.Tuple):
-            parts: list[_Part] = []
-            for operand in value.args[0].fields:
-                parts += self._parts(operand, first)
-                first = parts[-1].first + parts[-1].width
-            return parts
-        if isinstance(var, relax.Var) and var in self.sources:
-            inner = self._parts(self.sources[var], first)
-            return [_Part(p.value, p.first, p.width, True) for p in inner]
-        return [_Part(var, first, int(var.ty.shape.values[1]), False)]
+        """`var` in parts of one side each, from left to right; concatenations that mix the sides are opened."""
+        end = first + int(_shape(var)[1])
+        if var in self.sources:
+            return [_Part(self.sources[var], slice(first, end), True)]
+        parts: list[_Part] = []
+        for operand in _columns(self.values.get(var)) or ():
+            parts += self._parts(operand, parts[-1].columns.stop if parts else first)
+        return parts if any(part.is_request for part in parts) else [_Part(var, slice(first, end), False)]
 
 
 def _name(value: relax.Expr | None) -> str | None:
     return value.op.name if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) else None
 
 
-def _without_rows(constant: relax.Expr, rank: int) -> relax.Expr | None:
-    """A constant that has the same value for all rows; None otherwise."""
-    if not isinstance(constant, tvm.ir.GenericConst):
+def _shape(value: relax.Expr) -> list:
+    """The extents of a tensor; empty when they are not known."""
+    shape = value.ty.shape if isinstance(value.ty, relax.TensorType) else None
+    return list(shape.values) if isinstance(shape, relax.ShapeExpr) else []
+
+
+def _is_index(param: relax.Var) -> bool:
+    return isinstance(param.ty, relax.TensorType) and param.ty.ndim == 1 and param.ty.dtype == "int32"
+
+
+def _columns(value: relax.Expr | None) -> list[relax.Expr] | None:
+    """The operands of a concatenation of matrices along columns; None for other values."""
+    if value is None or _name(value) != "relax.concat" or value.attrs.axis is None or not isinstance(value.args[0], relax.Tuple):
         return None
-    shape = constant.value.numpy().shape
-    return constant if len(shape) < rank or shape[0] == 1 else None
+    return list(value.args[0].fields) if value.ty.ndim == 2 and int(value.attrs.axis) in (1, -1) else None

@@ -1,8 +1,9 @@
 """How kernels become machine code: the lowering of TIR for CPUs, registered with TVM under the name PIPELINE.
 
-It is TVM's own list for schedulable TIR without what kernels here never need on a CPU (warp, shared memory, asynchronous copies, small
-floats, software pipelines). One pass is left out for its cost: CompactBufferAllocation takes seconds on a feature kernel, which has
-hundreds of small local buffers and no block to compact.
+It is TVM's own list for schedulable TIR without what kernels here never need on a CPU (warps, shared memory, asynchronous copies,
+small floats, software pipelines), and without what LLVM does again and faster: common subexpressions, hoisting of conditions, dead
+code. On a feature kernel, with hundreds of small local buffers, those passes took longer than LLVM itself, and
+CompactBufferAllocation, which has no block to compact there, took seconds.
 """
 
 from __future__ import annotations
@@ -21,20 +22,15 @@ def _passes() -> list[tvm.transform.Pass]:
         s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
         s_tir.transform.ConvertBlocksToOpaque(),
         s_tir.transform.LowerMatchBuffer(),
-        s_tir.transform.StmtSimplify(),
         s_tir.transform.LowerOpaqueBlock(),
         tirx.transform.FlattenBuffer(),
         tirx.transform.NarrowDataType(32),
         s_tir.transform.LoopPartition(),
         tirx.transform.VectorizeLoop(True),
         tirx.transform.StorageRewrite(),
-        s_tir.transform.HoistIfThenElse(),
         tirx.transform.UnrollLoop(),
-        s_tir.transform.RenormalizeSplitPattern(),
         tirx.transform.StmtSimplify(),
-        tirx.transform.RemoveNoOp(),
         s_tir.transform.RewriteUnsafeSelect(),
-        tirx.transform.CommonSubexprElim(),
         tirx.transform.VerifyMemory(),
         tirx.transform.AnnotateEntryFunc(),
         tirx.transform.SplitHostDevice(),

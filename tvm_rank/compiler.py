@@ -175,7 +175,7 @@ class _Code:
 
         from relay_passes.lower_columns import GROUPS, REFUSALS
         from tvm_rank import pipeline
-        from tvm_rank.artifact.stages import kernel_entries, machine_code, text_of
+        from tvm_rank.artifact.stages import kernel_entries, llvm_ir, text_of
 
         stages = {"import": text_of(mod)}
         found: dict[str, Any] = {"refusals": [], "groups": []}
@@ -197,7 +197,7 @@ class _Code:
         lowered = pipeline.run(mod, tvm_target, after)
         say("generating code")
         executable = pipeline.build(lowered, tvm_target)
-        stages |= machine_code(executable)
+        stages["llvm"] = llvm_ir(executable)
         return cls(executable, found["outputs"], found["refusals"], tuple(found["kernels"]), tuple(found["groups"]), stages)
 
 

@@ -18,7 +18,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense import dot, panel
-from te_schedules.dense.layer import Buffers, Layer
+from te_schedules.dense.layer import Buffers, Layer, cell
 
 _FLOAT_BYTES = 4
 _ALIGN = 4  # of every tensor: a caller's array need not begin at a vector boundary
@@ -75,9 +75,9 @@ def _emit_tasks(layer: Layer, buffers: Buffers, rows) -> None:
 
 def _emit_task(layer: Layer, buffers: Buffers, rows, chunk, task) -> None:
     count = layer.tasks_per_chunk
-    first = T.bind(T.floordiv(task, count) * chunk)
-    end = T.bind(T.max(T.min(first + chunk, rows), first))  # chunks are rounded up to tiles, so the last ones may be empty
-    number = T.bind(T.floormod(task, count))
+    first = cell(T.floordiv(task, count) * chunk)[0]
+    end = cell(T.max(T.min(first + chunk, rows), first))[0]  # chunks are rounded up to tiles, so the last ones may be empty
+    number = cell(T.floormod(task, count))[0]
     last_columns = layer.units - (count - 1) * layer.task_columns
     if last_columns == layer.task_columns:
         _emit_rows(layer, buffers, first, end, number, layer.task_columns)
@@ -94,16 +94,14 @@ def _emit_task(layer: Layer, buffers: Buffers, rows, chunk, task) -> None:
 
 def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int) -> None:
     """The rows first..end of one panel: whole tiles, then lower ones, each at most once, for the rows that are left."""
-    done, tile = first, layer.tile_rows(columns)
+    row, tile = cell(first), layer.tile_rows(columns)
     for rows in [tile, *(1 << power for power in reversed(range((tile - 1).bit_length())))]:
-        count = T.bind(T.floordiv(end - done, tirx.const(rows, "int64")))
-        with T.serial(count) as index:
-            row = T.bind(done + index * rows)
+        with T.serial(T.floordiv(end - row[0], tirx.const(rows, "int64"))):
             if layer.width == 1:
-                dot.emit_rows(layer, buffers, row, rows)
+                dot.emit_rows(layer, buffers, row[0], rows)
             else:
-                panel.emit_sums(layer, buffers, row, rows, number, columns)
-        done = T.bind(done + count * rows)
+                panel.emit_sums(layer, buffers, row[0], rows, number, columns)
+            T.buffer_store(row, row[0] + rows, [0])
     if layer.width == 1:
         dot.emit_activation(layer, buffers, first, end)
     else:

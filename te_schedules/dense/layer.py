@@ -76,6 +76,16 @@ def registers(count: int, lanes: int):
     return T.alloc_buffer((count * lanes,), "float32", scope="global")
 
 
+def cell(value):
+    """A mutable int64 scalar, read as `c[0]` and written with `T.buffer_store`. LLVM keeps it in a register.
+
+    A `let` would be substituted into every index, and simplifying the long indices is most of the time to compile.
+    """
+    scalar = T.alloc_buffer((1,), "int64", scope="global")
+    T.buffer_store(scalar, value, [0])
+    return scalar
+
+
 def mask(lanes: int, count):
     """A predicate that is true for the first `count` lanes; `count` is an int or an int32 expression."""
     count = tirx.const(count, "int32") if isinstance(count, int) else count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shutil
 
@@ -23,6 +24,23 @@ def saved(artifact: tvm_rank.Artifact, tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("saved") / "artifact"
     artifact.save(path)
     return path
+
+
+class Linked:
+    """Stands in for an executable: TVM would generate the code again, for seconds, each time that it is exported."""
+
+    def __init__(self, library: pathlib.Path):
+        self.library = library
+
+    def export_library(self, file: str) -> None:
+        """Write the library that was generated before."""
+        shutil.copyfile(self.library, file)
+
+
+@pytest.fixture(scope="session")
+def quick(artifact: tvm_rank.Artifact, saved: pathlib.Path) -> tvm_rank.Artifact:
+    """The small model in memory, whose code is not generated again by `save`."""
+    return dataclasses.replace(artifact, executable=Linked(saved / "model.so"))
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import tempfile
 from typing import Any
 
 
@@ -29,14 +31,22 @@ def kernel_entries(mod: Any) -> list[dict[str, Any]]:
     return entries
 
 
-def machine_code(executable: Any) -> dict[str, str]:
-    """LLVM IR and assembly of the kernels, by stage name `llvm` and `asm`."""
-    texts: dict[str, str] = {}
+def llvm_ir(executable: Any) -> str:
+    """LLVM IR of the kernels, after LLVM's optimization."""
     pending = [executable.mod]
     while pending:
         module = pending.pop()
         if module.kind == "llvm":
-            for stage, form in (("llvm", "ll"), ("asm", "s")):
-                texts[stage] = texts.get(stage, "") + module.inspect_source(form)
+            return str(module.inspect_source("ll"))
         pending.extend(module.imports)
-    return texts
+    return ""
+
+
+def assembly(llvm: str) -> str:
+    """Assembly from the LLVM IR of an artifact, which names its target; made on demand, since it takes as long as code generation."""
+    import tvm
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.ll"
+        path.write_text(llvm, encoding="utf-8")
+        return str(tvm.runtime.load_module(str(path)).inspect_source("s"))

@@ -14,7 +14,8 @@ import zlib
 
 from tvm_rank.errors import ArtifactError, RankError
 
-STAGES = ("import", "inline", "graph", "legalize", "fuse", "lower", "llvm", "asm")  # in the order in which they are made
+LLVM, ASSEMBLY = "llvm", "asm"
+STAGES = ("import", "inline", "graph", "legalize", "fuse", "lower", LLVM, ASSEMBLY)  # in the order in which they are made
 EPILOG = """\
 examples:
   tvm-rank inspect artifact                    a summary
@@ -58,15 +59,25 @@ def run(args: argparse.Namespace) -> int:
 def stage_text(folder: pathlib.Path, name: str) -> str:
     """The text of a stage, or for `all` the names of those there are. Raises RankError for one that is not there."""
     found = {path.name.removesuffix(".gz"): path for path in (folder / "stages").glob("*.gz")}
+    if LLVM in found:
+        found[ASSEMBLY] = found[LLVM]  # assembly is made from it on demand
     order = [*(stage for stage in STAGES if stage in found), *sorted(found.keys() - set(STAGES))]
     if name == "all":
         return "".join(f"{stage}\n" for stage in order)
     if name not in found:
         raise RankError(f"{folder}: has no stage {name!r}; it has {', '.join(order) or 'none'}")
+    if name == ASSEMBLY:
+        from tvm_rank.artifact.stages import assembly
+
+        return assembly(_read(found[LLVM]))
+    return _read(found[name]) + "\n"
+
+
+def _read(path: pathlib.Path) -> str:
     try:
-        return gzip.decompress(found[name].read_bytes()).decode() + "\n"
+        return gzip.decompress(path.read_bytes()).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{found[name]}: damaged ({error}); compile the artifact again") from error
+        raise ArtifactError(f"{path}: damaged ({error}); compile the artifact again") from error
 
 
 def _print_supported(*, as_json: bool) -> int:

@@ -1,0 +1,32 @@
+"""A model that gives its inputs back, so that what features and lookups feed it can be seen; and its engine."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+import tvm_rank
+
+
+def identity_model(widths: Mapping[str, int | None]) -> onnx.ModelProto:
+    """Input `x` (N, width) float, or (N) int64 where the width is None -> output `x_out`."""
+
+    def tensor(name: str, width: int | None) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.INT64 if width is None else TensorProto.FLOAT, ["N"] + ([width] if width else []))
+
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in widths]
+    outputs = [tensor(f"{name}_out", width) for name, width in widths.items()]
+    graph = helper.make_graph(nodes, "identity", [tensor(name, width) for name, width in widths.items()], outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def engine_of(folder: pathlib.Path, features: Mapping[str, Any], widths: Mapping[str, int | None], tables: Mapping[str, np.ndarray], **options):
+    """The engine of the features, compiled with an identity model, saved to `folder` and loaded."""
+    fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
+    tvm_rank.compile(features=fg, model=identity_model(widths), tables=tables).save(folder / "artifact")
+    return tvm_rank.load(folder / "artifact", **options)
