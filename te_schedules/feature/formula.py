@@ -29,8 +29,14 @@ def _truth(condition):
     return T.cast(condition, "float64")
 
 
+def _differ(a, b):
+    """Condition: a is not b; true when one is NaN. TVM's own `!=` is false then, and so is what its simplifier makes of `not (a == b)`."""
+    return intrin.let(T.cast(a == b, "int32")) == T.int32(0)
+
+
 def _true(x):
-    return x != _f(0.0)
+    """Condition: x counts as true, as every number but 0 does, NaN included."""
+    return _differ(x, _f(0.0))
 
 
 def _libm(name: str) -> Callable:
@@ -56,7 +62,7 @@ BINARY = {
     "&": _bitwise(T.bitwise_and),
     "<=": lambda a, b: _truth(a <= b),
     ">=": lambda a, b: _truth(a >= b),
-    "!=": lambda a, b: _truth(a != b),
+    "!=": lambda a, b: _truth(_differ(a, b)),
     "==": lambda a, b: _truth(a == b),
     "<": lambda a, b: _truth(a < b),
     ">": lambda a, b: _truth(a > b),
@@ -151,7 +157,7 @@ def emit(shape: tuple, x, constant: Callable[[int], object]):
     if kind == "number":
         return intrin.let(constant(rest[0]))
     if kind == "variable":
-        return x
+        return intrin.let(x)  # a value of its own: TVM takes `x == x` for true and `x - x` for 0, which NaN and infinity are not
     if kind == "unary":
         return intrin.let(UNARY[rest[0]](emit(rest[1], x, constant)))
     if kind == "binary":

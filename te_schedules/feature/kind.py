@@ -127,5 +127,6 @@ class Scope:
 
     def fail(self, row: Expr) -> None:
         """Refuse the batch because of this row; the host reports the column's rule with the row."""
-        place = self._buffers.ints[self._first + self._places["status"]]  # read here: a value bound in one branch is not set in others
+        # read here and not bound: what one branch binds is not set in another
+        place = self._buffers.ints[self._first + self._places["status"]]
         T.buffer_store(self._status, row + T.int64(1), [place])

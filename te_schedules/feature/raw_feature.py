@@ -94,9 +94,9 @@ class RawKind(Kind):
             with T.Then():
                 missing(field)
                 is_number = T.And(field.is_scalar, T.Not(field.is_text))
-                with T.If(T.And(is_number, scope.int("dimension") != T.int64(1))):  # a null, but numbers of this column never fit
-                    with T.Then():
-                        scope.fail(row)
+                never_fits = T.And(is_number, scope.int("dimension") != T.int64(1))
+                with T.If(never_fits), T.Then():  # refused for its type, although this row is null
+                    scope.fail(row)
             with T.Else(), T.If(count[0] != scope.int("dimension")), T.Then():
                 scope.fail(row)
 

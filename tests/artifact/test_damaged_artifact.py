@@ -26,7 +26,7 @@ FILES = [
     "model.so",
     "features.json",
     "tables/stack_4.bin",
-    *(f"stages/{name}.gz" for name in ("import", "graph", "lower", "llvm", "asm")),
+    *(f"stages/{name}.gz" for name in ("import", "graph", "lower", "llvm")),
 ]
 
 
@@ -159,6 +159,29 @@ def test_a_value_of_another_type_at_any_place_of_the_manifest_is_refused(saved: 
                 Manifest.from_json(sealed(data | {key: wrong}), "x")
             tried += 1
     assert tried > 150
+
+
+NONSENSE = {
+    "dtype": ("outputs", 0, "dtype", "float31", "output 'score' has the dtype 'float31'"),
+    "negative-extent": ("outputs", 0, "shape", [-1], "output 'score' has the shape"),
+    "unknown-extent": ("outputs", 0, "shape", ["M"], "output 'score' has the shape"),
+    "no-rows": ("stacks", 0, "rows", 0, "has 0 rows"),
+    "no-width": ("stacks", 0, "dim", -4, "dim -4"),
+    "table-outside": ("stacks", 0, "tables", {"city": 10**9}, "tables that begin at"),
+    "side": ("item_fields", 0, "side", "house", "has the side 'house'"),
+    "role": ("item_fields", 0, "role", "colour", "the role 'colour'"),
+    "item-for-request": ("request_fields", 0, "side", "item", "request_fields has an item field"),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_values_that_no_compiler_writes_are_refused(copy: pathlib.Path, case: str):
+    key, place, name, value, match = NONSENSE[case]
+    entries = json.loads((copy / store.MANIFEST).read_text(encoding="utf-8"))[key]
+    entries[place][name] = value
+    change(copy, **{key: entries})
+    with pytest.raises(ArtifactError, match=f"manifest.json is damaged.*{match}"):
+        tvm_rank.load(copy)
 
 
 def paths_of(value: Any, path: tuple = ()) -> list[tuple]:

@@ -99,7 +99,9 @@ def elements(kind: pa.DataType) -> st.SearchStrategy:
     return texts if kind == pa.string() else numbers(kind)
 
 
-def rows_of(kind: pa.DataType, parts: Callable[[pa.DataType], st.SearchStrategy] = elements, size: int = 0) -> st.SearchStrategy[Row]:
+def rows_of(
+    kind: pa.DataType, parts: Callable[[pa.DataType], st.SearchStrategy] = elements, size: int = 0
+) -> st.SearchStrategy[Row]:
     """Rows of a column, nulls among them; `parts` gives the elements, `size` their number in a list if it is fixed."""
     if pa.types.is_map(kind):
         pairs = st.tuples(parts(kind.key_type), st.none() | numbers(kind.item_type))

@@ -26,23 +26,23 @@ def _feature(fields: str, *parts: dict[str, Any]) -> dict[str, Any]:
     return keys
 
 
-def _variants(name: str, bucketizer: dict[str, Any]) -> dict[str, Any]:
+def _variants(name: str, bucketizer: dict[str, Any], *axes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         name + "".join(names): _feature(
-            "user:left item:right", bucketizer, *(axis[key] for axis, key in zip((_PREFIXES, _DEFAULTS, _WIDTHS), names, strict=True))
+            "user:left item:right", bucketizer, *(axis[key] for axis, key in zip(axes, names, strict=True))
         )
-        for names in itertools.product(_PREFIXES, _DEFAULTS, _WIDTHS)
+        for names in itertools.product(*axes)
     }
 
 
 FEATURES: dict[str, dict[str, Any]] = {
-    **_variants("hash", _HASH),
-    **_variants("words", VOCABULARY),
+    **_variants("hash", _HASH, _PREFIXES, _DEFAULTS, _WIDTHS),
+    **_variants("words", VOCABULARY, _PREFIXES),
     "onefieldtwice": _feature("user:left user:left", _HASH),
     "threefields": _feature("user:left item:right context:third", _HASH, {"need_prefix": True}),
     "threefieldsfirst": _feature("context:third user:left item:right", _HASH, {"value_dim": 4, "default_value": "x"}),
 }
-HASHED = {name: keys for name, keys in FEATURES.items() if "hash_bucket_size" in keys and "item:right" in keys["expression"][1:2]}
+HASHED = {name: FEATURES[name] for name in ("hash", "hashprefixeddefault", "hashfirst", "onefieldtwice")}
 
 _STRING, _LIST = pa.string(), pa.list_(pa.string())
 COLUMNS: dict[str, tuple[pa.Array, pa.Array, pa.Array]] = {

@@ -33,7 +33,9 @@ def _feature(field: str, *parts: dict[str, Any]) -> dict[str, Any]:
     return keys
 
 
-def _variants(field: str, *axes: dict[str, dict[str, Any]], suffix: str = "", extra: dict[str, Any] | None = None) -> dict[str, Any]:
+def _variants(
+    field: str, *axes: dict[str, dict[str, Any]], suffix: str = "", extra: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "".join(names) + suffix: _feature(field, *(axis[name] for axis, name in zip(axes, names, strict=True)), extra or {})
         for names in itertools.product(*axes)
@@ -42,7 +44,8 @@ def _variants(field: str, *axes: dict[str, dict[str, Any]], suffix: str = "", ex
 
 WEIGHTED = {"weighted": True}
 FEATURES: dict[str, dict[str, Any]] = {
-    **_variants("text", _BUCKETIZERS, _PREFIXES, _DEFAULTS, _WIDTHS),
+    **_variants("text", {"hash": HASH}, _PREFIXES, _DEFAULTS, _WIDTHS),
+    **_variants("text", {"words": VOCABULARY}, _PREFIXES, _DEFAULTS),
     **_variants("pair", _BUCKETIZERS, _PREFIXES, _DEFAULTS, suffix="weighted", extra=WEIGHTED),
     "weightedfirst": _feature("pair", HASH, WEIGHTED, {"value_dim": 1}),
     "onlyseparator29": {"feature_type": "id_feature", "expression": "user:text", **HASH},
@@ -51,12 +54,15 @@ FEATURES: dict[str, dict[str, Any]] = {
     "emptyvocabularyword": _feature("text", {"vocab_list": ["a", "b", "a"], "default_bucketize_value": 0}),
     "number": _feature("number", {"num_buckets": 100}),
     "numberdefault": _feature("number", {"num_buckets": 100, "default_value": "+007"}),
-    "numberdefaultoutside": _feature("number", {"num_buckets": 100, "default_value": "-" + "9" * 30}),
+    "numberdefaultoutside": _feature("number", {"num_buckets": 100, "default_value": "9" * 5000}),
     "numberfirst": _feature("number", {"num_buckets": 2**63 - 1, "value_dim": 1}),
     "numberprefixed": _feature("number", {"num_buckets": 100}, PREFIX),
     "numberweighted": _feature("number_pair", {"num_buckets": 100, "default_value": "3"}, WEIGHTED),
 }
-HASHED = {name: keys for name, keys in FEATURES.items() if "hash_bucket_size" in keys}
+# for the other hash function: bare texts, and the longest way to a text
+HASHED = {
+    name: keys for name, keys in FEATURES.items() if "hash_bucket_size" in keys and ("weighted" in keys) == ("need_prefix" in keys)
+}
 
 _STRING, _LIST = pa.string(), pa.list_(pa.string())
 _EDGES = [-(2**63), 2**63 - 1, -1, 0, 7, None, 10**18, -(10**18), 99999999, 100000000, -7]
@@ -118,4 +124,9 @@ PAIR_COLUMNS: dict[str, pa.Array] = {
     "map-of-integers": column([[(7, 2**63 - 1), (-3, None)], []], pa.map_(pa.int64(), pa.int64())),
     "numbers-without-weights": column([7, None, -3], pa.int64()),
 }
-GOOD = {"text": TEXT_COLUMNS["one-row"], "number": column([1], pa.int64()), "pair": column([b"a:2"], _STRING), "number_pair": column([1], pa.int32())}
+GOOD = {
+    "text": TEXT_COLUMNS["one-row"],
+    "number": column([1], pa.int64()),
+    "pair": column([b"a:2"], _STRING),
+    "number_pair": column([1], pa.int32()),
+}

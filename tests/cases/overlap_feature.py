@@ -11,7 +11,14 @@ from tvm_rank.config.keys import METHODS
 
 
 def _feature(method: str, **keys: Any) -> dict[str, Any]:
-    return {"feature_type": "overlap_feature", "query": "user:query", "title": "item:title", "method": method, "separator": "|", **keys}
+    return {
+        "feature_type": "overlap_feature",
+        "query": "user:query",
+        "title": "item:title",
+        "method": method,
+        "separator": "|",
+        **keys,
+    }
 
 
 FEATURES: dict[str, dict[str, Any]] = {
@@ -21,7 +28,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "normalized": _feature("query_common_ratio", normalizer="method=zscore,mean=0.3,standard_deviation=0.7", default_value="9"),
     "bucket": _feature("query_common_ratio", boundaries=[0, 0.25, 0.5, 1]),
     "bucketdefault": _feature("query_common_ratio", boundaries=[0, 0.25, 0.5, 1], default_value="0.5"),
-    "bucketofdistance": _feature("proximity_min_dist", normalizer="method=minmax,min=0,max=4", boundaries=[0.25, 0.5, 1]),
+    "normalizedbucket": _feature("query_common_ratio", normalizer="method=minmax,min=0,max=4", boundaries=[0.1, 0.125, 0.25]),
 }
 
 _STRING, _LIST = pa.string(), pa.list_(pa.string())
@@ -48,8 +55,14 @@ COLUMNS: dict[str, tuple[pa.Array, pa.Array]] = {
     "floats": (column([1.0, 2.5], pa.float64()), column([[1, 2], [2, 5]], pa.list_(pa.int32()))),
     "one-query-for-all": (column([b"a|b"], _STRING), column([b"a", b"b|a", None, b"a|b"], _STRING)),
     "prefixes-of-each-other": (column([b"a|ab|abc"], _STRING), column([b"abcd|abc|a" + b"x" * 70 + b"|ab"], _STRING)),
-    "long-terms": (column([b"w" * 70 + b"|" + b"w" * 71], _STRING), column([b"w" * 71 + b"|" + b"w" * 69 + b"v|" + b"w" * 70], _STRING)),
+    "long-terms": (
+        column([b"w" * 70 + b"|" + b"w" * 71], _STRING),
+        column([b"w" * 71 + b"|" + b"w" * 69 + b"v|" + b"w" * 70], _STRING),
+    ),
     "bytes": (column([b"\0|\0\0|\xff"], _STRING), column([b"\0\0|\xff|\xfe|\0"], _STRING)),
     "no-rows": (column([], _STRING), column([], _LIST)),
-    "many": (column([b"|".join(b"%d" % (k % 13) for k in range(20))], _STRING), column([b"|".join(b"%d" % (k % 17) for k in range(40))], _STRING)),
+    "many": (
+        column([b"|".join(b"%d" % (k % 13) for k in range(20))], _STRING),
+        column([b"|".join(b"%d" % (k % 17) for k in range(40))], _STRING),
+    ),
 }

@@ -109,7 +109,7 @@ def test_arrays_need_not_begin_at_a_vector_boundary(target):
         assert_is_reference(run(target, shifted, weight, bias, "relu"), x, weight, bias, "relu")
 
 
-@pytest.mark.parametrize("units", [5, 200])
+@pytest.mark.parametrize("units", [2, 5, 200])
 def test_a_call_above_the_grain_gives_the_same_bits_on_the_thread_pool(units):
     layer = random_layer(301, 50, units)
     tiles = dataclasses.replace(tiles_for(tvm.target.Target(SSE2)), chunk_bytes=50 * 4 * 16)

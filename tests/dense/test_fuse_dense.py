@@ -122,15 +122,11 @@ def test_more_axes_are_rows():
 
 
 def test_values_with_another_user_stay_and_fusion_ends_there():
-    nodes = [
-        node("MatMul", ["x", "w"], ["a"]),
-        node("Add", ["a", "b"], ["c"]),
-        node("Relu", ["c"], ["r"]),
-        node("Sub", ["r", "c"], ["y"]),
-    ]
-    before = imported(nodes, {"w": W, "b": B})
+    layer = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["c"])]
+    users = [node("Neg", ["c"], ["n"]), node("Relu", ["c"], ["r"]), node("Sub", ["n", "r"], ["y"])]
+    before = imported([*layer, *users], {"w": W, "b": B})
     after = FuseDense(TILES)(before)
-    assert calls(after) == ["rank.dense", "relax.nn.relu", "relax.subtract"]
+    assert calls(after) == ["rank.dense", "relax.negative", "relax.nn.relu", "relax.subtract"]
     assert activation_of(after) == "none"
     assert_same_results(before, after, (4, DEPTH))
 
@@ -160,6 +156,8 @@ def test_a_scaled_input_with_another_user_is_read_as_it_is():
     before = imported(nodes, {"w": W, "s": np.float32(3)})
     after = FuseDense(TILES)(before)
     assert calls(after)[:2] == ["relax.multiply", "rank.dense"]
+    scaled, layer = (binding for binding in after["main"].body.blocks[0].bindings[:2])
+    assert layer.value.args[0].same_as(scaled.var)
     assert_same_results(before, after, (4, DEPTH))
 
 

@@ -17,7 +17,8 @@ def identity_model(widths: Mapping[str, int | None]) -> onnx.ModelProto:
     """Input `x` (N, width) float, or (N) int64 where the width is None -> output `x_out`."""
 
     def tensor(name: str, width: int | None) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.INT64 if width is None else TensorProto.FLOAT, ["N"] + ([width] if width else []))
+        shape = ["N"] if width is None else ["N", width]
+        return helper.make_tensor_value_info(name, TensorProto.INT64 if width is None else TensorProto.FLOAT, shape)
 
     nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in widths]
     outputs = [tensor(f"{name}_out", width) for name, width in widths.items()]
@@ -25,7 +26,9 @@ def identity_model(widths: Mapping[str, int | None]) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def engine_of(folder: pathlib.Path, features: Mapping[str, Any], widths: Mapping[str, int | None], tables: Mapping[str, np.ndarray], **options):
+def engine_of(
+    folder: pathlib.Path, features: Mapping[str, Any], widths: Mapping[str, int | None], tables: Mapping[str, np.ndarray], **options
+):
     """The engine of the features, compiled with an identity model, saved to `folder` and loaded."""
     fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
     tvm_rank.compile(features=fg, model=identity_model(widths), tables=tables).save(folder / "artifact")

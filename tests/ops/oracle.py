@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import ComboFeature, Expression, Feature, IdFeature, OverlapFeature, RawFeature
@@ -52,19 +53,25 @@ class Compiled:
 
     def check_refused(self, columns: Mapping[str, pa.Array]) -> None:
         """Assert that the program refuses the columns, and names a feature and a row that the reference refuses too."""
-        try:
+        with pytest.raises(InputError) as error:
             self.program(columns)
-        except InputError as error:
-            found = re.match(r"feature '(.*)', row (\d+): .*; ", str(error)) or re.match(r"feature '(.*)', row (\d+): .*wants", str(error))
-            assert found, error
-        else:
-            raise AssertionError("the program accepts what a reference refuses")
+        found = re.match(r"feature '(.*)', row (\d+): .*(wants|; )", str(error.value))
+        assert found, error.value
         feature, row = self.features[found[1]], int(found[2])
-        assert row in refused_rows(self, feature, columns), error_text(found)
+        assert row in self._refused_rows(feature, columns), f"the reference accepts row {row} of {feature.name}: {error.value}"
 
     def refuses(self, columns: Mapping[str, pa.Array]) -> bool:
         """Whether a reference refuses the columns."""
         return any(self._refuses(feature, columns, rows_of(columns)) for feature in self.features.values())
+
+    def _refused_rows(self, feature: Feature, columns: Mapping[str, pa.Array]) -> list[int]:
+        """The rows that the reference refuses when they come alone."""
+
+        def alone(row: int) -> dict[str, pa.Array]:
+            taken = {field.name: columns[field.name] for field in feature.fields}
+            return {name: column.slice(0 if len(column) == 1 else row, 1) for name, column in taken.items()}
+
+        return [row for row in range(rows_of(columns)) if self._refuses(feature, alone(row), 1)]
 
     def _refuses(self, feature: Feature, columns: Mapping[str, pa.Array], rows: int) -> bool:
         try:
@@ -72,20 +79,6 @@ class Compiled:
         except InputError:
             return True
         return False
-
-
-def error_text(found: re.Match[str]) -> str:
-    """The message for a row that was wrongly blamed."""
-    return f"the reference accepts row {found[2]} of feature {found[1]}"
-
-
-def refused_rows(compiled: Compiled, feature: Feature, columns: Mapping[str, pa.Array]) -> list[int]:
-    """The rows that the reference refuses when they come alone."""
-
-    def alone(row: int) -> dict[str, pa.Array]:
-        return {field.name: columns[field.name].slice(0 if len(columns[field.name]) == 1 else row, 1) for field in feature.fields}
-
-    return [row for row in range(rows_of(columns)) if compiled._refuses(feature, alone(row), 1)]
 
 
 def rows_of(columns: Mapping[str, pa.Array]) -> int:

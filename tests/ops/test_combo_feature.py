@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cases import columns as arrow
 from cases import combo_feature as cases
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracle import Compiled, named
 
@@ -36,7 +36,6 @@ def batches(draw):
 
 
 @given(columns=batches())
-@settings(max_examples=50)
 def test_generated_batches_have_the_ids_of_the_definition(compiled, columns):
     compiled.check(columns)
 

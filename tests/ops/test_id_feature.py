@@ -78,7 +78,7 @@ def pairs(kind: pa.DataType) -> st.SearchStrategy:
 
 
 @given(columns=batches())
-@settings(max_examples=60)
+@settings(max_examples=50)
 def test_generated_batches_have_the_ids_and_weights_of_the_definition(compiled, columns):
     compiled.check(columns)
 

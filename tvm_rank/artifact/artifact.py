@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tvm_rank.artifact import store
+from tvm_rank.artifact.link import link
 from tvm_rank.artifact.manifest import FileEntry, Manifest
-from tvm_rank.errors import ArtifactError
 
 if TYPE_CHECKING:
     from tvm_rank.frontend.tables import Stack
@@ -46,7 +46,8 @@ class Artifact:
     def _fill(self, folder: pathlib.Path) -> None:
         from tvm_rank.frontend.tables import write_stack
 
-        self._link(folder / store.LIBRARY)
+        with _quiet():
+            link(self.executable, folder / store.LIBRARY, self.manifest.machine)
         (folder / store.FEATURES).write_text(self.config, encoding="utf-8")
         (folder / "tables").mkdir()
         for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):
@@ -54,20 +55,6 @@ class Artifact:
         (folder / store.STAGES).mkdir()
         for name, text in self.stages.items():
             (folder / store.STAGES / f"{name}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
-
-    def _link(self, file: pathlib.Path) -> None:
-        from tvm.support import cc
-
-        linker, machine = cc.get_cc(), self.manifest.machine
-        if linker is None:
-            raise ArtifactError(f"{file.name}: no C++ compiler to link the code with; install g++ or clang, or set CXX")
-        try:
-            with _quiet():
-                self.executable.export_library(str(file))
-        except RuntimeError as error:
-            raise ArtifactError(
-                f"{file.name}: {linker} cannot link code for {machine}; set CXX to a compiler for it\n{error}"
-            ) from error
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A table of columns from a file: Arrow IPC (file or stream), Parquet, CSV or JSON lines.
 
-CSV has no types: its columns are read as text, an empty cell as null, so that an id such as 007 stays as it stands. Types that
-other tools write and the engine does not take (large_string, dictionary, int8, half floats) become the nearest that it takes.
+CSV has no types: its columns are read as text, so that an id such as 007 stays as it stands; an empty cell is null, "" empty text.
+Types that other tools write and the engine does not take (large_string, dictionary, int8) become the nearest that it takes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,12 @@ def _csv(file: pathlib.Path) -> pa.Table:
 
     with csv.open_csv(file) as reader:
         names = reader.schema.names
-    options = csv.ConvertOptions(column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""])
+    options = csv.ConvertOptions(
+        column_types={name: pa.string() for name in names},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
     return csv.read_csv(file, convert_options=options)
 
 

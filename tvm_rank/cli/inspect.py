@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     manifest = store.read(args.artifact, verify=False)
     folder = pathlib.Path(args.artifact)
     if args.stage:
-        sys.stdout.write(stage_text(folder, args.stage))
+        # line by line: of one long write, what a closed pipe did not take is lost without an error
+        sys.stdout.writelines(stage_text(folder, args.stage).splitlines(keepends=True))
     elif args.json:
         print(manifest.to_json())
     else:

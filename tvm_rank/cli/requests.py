@@ -36,9 +36,9 @@ def split_requests(user: pa.Table | None, items: pa.Table, column: str | None) -
 
     owner = _owner(user, items, column)
     order = np.argsort(owner, kind="stable")
-    ends = np.flatnonzero(np.diff(owner[order], append=-1)) + 1
-    for first, last in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
-        rows = order[first:last]
+    for rows in np.split(order, np.flatnonzero(np.diff(owner[order])) + 1):
+        if not len(rows):  # the only part, when there are no items
+            return
         number = int(owner[rows[0]])
         together = rows[-1] - rows[0] + 1 == len(rows)
         part = items.slice(int(rows[0]), len(rows)) if together else items.take(pa.array(rows)).combine_chunks()

@@ -98,11 +98,14 @@ class _Builder:
 
     def _column_functions(self) -> None:
         """check_columns(columns) -> status (fields,), and bind_columns(sources, plan) -> columns (fields, WORDS): see `te_schedules`."""
-        fields = tirx.Var("fields", "int64")
-        columns = relax.TensorType([fields, WORDS], "int64")
-        self._function("check_columns", check_columns.prim_func, [columns], relax.TensorType([fields], "int64"))
-        plan = relax.TensorType([fields, len(bind_columns.PLAN)], "int64")
-        self._function("bind_columns", bind_columns.prim_func, [relax.TensorType([3], "int64"), plan], columns)
+
+        def tensor(fields: tirx.Var, *width: int) -> relax.TensorType:
+            return relax.TensorType([fields, *width], "int64")
+
+        checked, bound = (tirx.Var("fields", "int64") for _ in range(2))  # two functions may not share a symbol
+        self._function("check_columns", check_columns.prim_func, [tensor(checked, WORDS)], tensor(checked))
+        inputs = [relax.TensorType([3], "int64"), tensor(bound, len(bind_columns.PLAN))]
+        self._function("bind_columns", bind_columns.prim_func, inputs, tensor(bound, WORDS))
 
     def _function(self, name: str, prim_func: Callable, inputs: list[relax.TensorType], output: relax.TensorType) -> None:
         """A function of the module that calls one kernel."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from te_schedules import bucketize
 from te_schedules.bucketize import boundaries, hash_bucket, num_buckets, vocabulary
+from tvm_rank.config.number import parse_int64
 from tvm_rank.config.spec import Boundaries, Feature, HashBucket, NumBuckets, Vocabulary
 from tvm_rank.ops.reference import hash_farm, hash_std
 
@@ -38,8 +39,8 @@ def default_ids(feature: Feature, hash_function: str) -> list[int]:
     if isinstance(rule, HashBucket):
         return [HASHES[hash_function](text.encode()) % rule.size]
     if isinstance(rule, NumBuckets):
-        value = int(text)
-        return [value if 0 <= value < rule.size else 0]
+        value = parse_int64(text.encode())  # the loader has seen that it is one
+        return [value if value is not None and 0 <= value < rule.size else 0]
     assert isinstance(rule, Vocabulary)
     return [dict(rule.entries).get(text, rule.default)]
 

@@ -57,7 +57,9 @@ def as_array(column: Any, where: str) -> pa.Array:
 
 def _converted(column: Any, where: str) -> pa.Array | pa.ChunkedArray:
     if isinstance(column, (str, bytes, Mapping, Set)):  # pyarrow would read their characters, keys or hash order as rows
-        raise InputError(f"{where}: got {type(column).__name__}; give a list, a NumPy array or an Arrow array with a value for each row")
+        raise InputError(
+            f"{where}: got {type(column).__name__}; give a list, a NumPy array or an Arrow array with a value for each row"
+        )
     if isinstance(column, np.ndarray) and column.ndim > 2:
         raise InputError(f"{where}: has {column.ndim} dimensions; a column has one, or two for lists of one length")
     try:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import platform
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,8 +97,13 @@ class Engine:
     def _open(folder: pathlib.Path) -> Any:
         import tvm_ffi
 
+        # The dynamic loader takes a path that it knows for the library that it knows, also when the artifact there was replaced. A
+        # link of a new name makes it look at the file.
         try:
-            return tvm_ffi.load_module(str(folder / store.LIBRARY))
+            with tempfile.TemporaryDirectory() as links:
+                link = pathlib.Path(links) / store.LIBRARY
+                link.symlink_to((folder / store.LIBRARY).resolve())
+                return tvm_ffi.load_module(str(link))
         except Exception as error:
             raise ArtifactError(f"{folder}: {store.LIBRARY} cannot be loaded ({error}); compile the artifact again") from error
 
