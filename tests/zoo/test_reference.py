@@ -9,8 +9,7 @@ import onnxruntime
 import pytest
 
 from tvm_rank import zoo
-from tvm_rank.config.spec import Embedding
-from tvm_rank.output import FeatureOutput
+from tvm_rank.ops import lookup
 from tvm_rank.zoo import reference
 
 TABLE = np.array([[1, -8], [2, 4], [4, 2], [8, 16]], np.float32)
@@ -27,7 +26,7 @@ RAGGED = {"values": np.array([0, 3, 1, 1, 2]), "lengths": np.array([2, 0, 3], np
     ],
 )
 def test_pooling_without_weights(combiner: str, expected: list[list[float]]):
-    pooled = reference.pool(Embedding(table="t", dim=2, combiner=combiner), FeatureOutput(**RAGGED), TABLE)
+    pooled = lookup.reference(RAGGED["values"], RAGGED["lengths"], None, TABLE, combiner)
     assert pooled.dtype == np.float32
     np.testing.assert_allclose(pooled, expected, rtol=1e-6)
 
@@ -38,11 +37,12 @@ def test_pooling_without_weights(combiner: str, expected: list[list[float]]):
         ("sum", [[2 * 1 + 0.5 * 8, 2 * -8 + 0.5 * 16], [0, 0], [2 + 2 * 2 + 3 * 4, 4 + 2 * 4 + 3 * 2]]),
         ("mean", [[6 / 2.5, -8 / 2.5], [0, 0], [18 / 6, 18 / 6]]),
         ("sqrtn", [[6 / 4.25**0.5, -8 / 4.25**0.5], [0, 0], [18 / 14**0.5, 18 / 14**0.5]]),
+        ("max", [[8, 16], [0, 0], [4, 4]]),
     ],
 )
 def test_pooling_with_weights(combiner: str, expected: list[list[float]]):
     weights = np.array([2, 0.5, 1, 2, 3], np.float32)
-    pooled = reference.pool(Embedding(table="t", dim=2, combiner=combiner), FeatureOutput(**RAGGED, weights=weights), TABLE)
+    pooled = lookup.reference(RAGGED["values"], RAGGED["lengths"], weights, TABLE, combiner)
     np.testing.assert_allclose(pooled, expected, rtol=1e-6)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.config.load import load_config
-from tvm_rank.config.spec import Embedding, Feature
+from tvm_rank.config.spec import Feature
+from tvm_rank.ops import lookup
 from tvm_rank.output import FeatureOutput
 from tvm_rank.zoo.workload import REQUEST_COLUMN, Workload, request_of
 
@@ -54,40 +55,11 @@ def item_columns(workload: Workload, request: int | None = None) -> tuple[dict[s
 def value_of(feature: Feature, output: FeatureOutput, tables: Mapping[str, np.ndarray]) -> np.ndarray:
     """The graph input of one feature: pooled embedding (rows, dim), number (rows, value_dim), or its only id, int64 (rows, 1)."""
     if feature.embedding is not None:
-        return pool(feature.embedding, output, tables[feature.embedding.table])
+        assert output.values is not None, "an embedding belongs to ids"
+        assert output.lengths is not None, "an embedding belongs to ids"
+        table = tables[feature.embedding.table]
+        return lookup.reference(output.values, output.lengths, output.weights, table, feature.embedding.combiner)
     if output.dense is not None:
         return output.dense.reshape(len(output.dense), -1)
     assert output.values is not None, "a feature has ids or numbers"
     return output.values.reshape(-1, 1)
-
-
-def pool(embedding: Embedding, output: FeatureOutput, table: np.ndarray) -> np.ndarray:
-    """Ragged ids -> float32 (rows, dim); an empty row pools to zeros.
-
-    With weights w: sum is the sum of w * row, mean divides it by the sum of w, sqrtn by the root of the sum of w * w; max takes
-    the largest of w * row in each position.
-
-        values = [7 2 | | 5]   lengths = [2 0 1]   sum -> [row 7 + row 2, zeros, row 5]
-    """
-    values, lengths = output.values, output.lengths
-    assert values is not None, "an embedding belongs to ids"
-    assert lengths is not None, "an embedding belongs to ids"
-    pooled = np.zeros((len(lengths), table.shape[1]), np.float32)
-    for row, (end, length) in enumerate(zip(np.cumsum(lengths), lengths, strict=True)):
-        if length == 0:
-            continue
-        chosen = slice(end - length, end)
-        weights = np.ones(length) if output.weights is None else output.weights[chosen].astype(np.float64)
-        vectors = weights[:, None] * table[values[chosen]]
-        match embedding.combiner:
-            case "max":
-                pooled[row] = vectors.max(0)
-            case "sum":
-                pooled[row] = vectors.sum(0)
-            case "mean":
-                pooled[row] = vectors.sum(0) / weights.sum()
-            case "sqrtn":
-                pooled[row] = vectors.sum(0) / np.sqrt((weights**2).sum())
-            case other:
-                raise ValueError(f"{embedding.table}: no combiner {other!r}")
-    return pooled
