@@ -6,7 +6,9 @@
     d = concat((b, c), axis=1)                    return (..., outs[1])
     return (...)
 
-Lookups and numbers that feed one concat only are written straight into it. Ids exist only in registers and a small queue.
+Lookups and numbers that feed one concat only, also one inside of another, are written straight into it. The others lie side by side
+in one tensor for each dtype, and slices of it take their place: the code of a kernel grows with the kinds of its features times the
+tensors that it writes, so these are few. Ids exist only in registers and a small queue.
 The function returns a tuple; for each kernel a `status` vector is appended to it: 0, or 1 + the row at which the batch is refused.
 The function attribute `rank.refusals` names the feature of each status element, kernel by kernel, `rank.groups` the column groups.
 """
@@ -29,10 +31,21 @@ GROUPS = "rank.groups"
 
 @dataclass(eq=False)
 class _Output:
-    """One tensor that a kernel writes: the variable that it replaces, and the variables of its parts in column order."""
+    """One tensor that a kernel writes: the variables of its parts in column order, and the one that stands for all columns, if any."""
 
-    root: relax.Var
     parts: list[relax.Var]
+    root: relax.Var | None
+
+    def values(self, tensor: relax.Var) -> dict[relax.Var, relax.Expr]:
+        """What becomes of the variables of the function, given the tensor."""
+        if self.root is not None:
+            return {self.root: tensor}
+        slices, first = {}, 0
+        for part in self.parts:
+            end = first + int(part.ty.shape.values[1])
+            slices[part] = relax.op.strided_slice(tensor, axes=[1], begin=[first], end=[end], assume_inbound=True)
+            first = end
+        return slices
 
 
 @dataclass(eq=False)
@@ -67,7 +80,10 @@ class LowerColumns:
             target = builder.add_func(lowered.prim_func(name, self.knobs), name)
             outs = relax.DataflowVar(name + "_out", lowered.out_type())
             bindings.append(relax.VarBinding(outs, lowered.call(target)))
-            replaced |= {output.root: relax.TupleGetItem(outs, k) for k, output in enumerate(group.outputs)}
+            for k, output in enumerate(group.outputs):
+                tensor = relax.DataflowVar(f"{name}_{k}", outs.ty.fields[k])
+                bindings.append(relax.VarBinding(tensor, relax.TupleGetItem(outs, k)))
+                replaced |= output.values(tensor)
             statuses.append(relax.TupleGetItem(outs, len(group.outputs)))
             refusals.append(list(lowered.layout.refusals))
             described += [{"kernel": name, **section} for section in lowered.describe()]
@@ -103,30 +119,48 @@ class _Graph:
         """The outputs of each descriptor table, in graph order."""
         groups: dict[relax.Var, _Group] = {}
         inside: set[relax.Var] = set()
-        for var, value in self.values.items():
-            if parts := self._concat_parts(value):
+        alone: dict[tuple[relax.Var, str], list[relax.Var]] = {}
+        whole: list[tuple[list[relax.Var], relax.Var]] = []
+        for var, value in reversed(self.values.items()):  # an outer concatenation before those that it opens
+            if (parts := self._concat_parts(value)) and inside.isdisjoint(parts):
                 inside.update(parts)
-                self._add(groups, var, parts)
+                whole.append((parts, var))
+        for parts, var in reversed(whole):
+            self._add(groups, parts, var)
         for var in self.values:
-            if self.feature(var) is not None and var not in inside:
-                self._add(groups, var, [var])
+            if (feature := self.feature(var)) is not None and var not in inside:
+                alone.setdefault((feature.args[0], str(var.ty.dtype)), []).append(var)
+        for parts in alone.values():
+            self._add(groups, parts, parts[0] if len(parts) == 1 else None)
         return list(groups.values())
 
-    def _add(self, groups: dict[relax.Var, _Group], root: relax.Var, parts: list[relax.Var]) -> None:
+    def _add(self, groups: dict[relax.Var, _Group], parts: list[relax.Var], root: relax.Var | None) -> None:
         feature = self.feature(parts[0])
         group = groups.setdefault(feature.args[0], _Group(feature.args[0], feature.args[1]))
-        group.outputs.append(_Output(root, parts))
+        group.outputs.append(_Output(parts, root))
 
     def _concat_parts(self, value: Any) -> list[relax.Var] | None:
         """The operands of a concat along columns, if all are float32 features of one table that nothing else uses."""
-        if not op.is_call(value, "relax.concat") or int(value.attrs.axis or 0) != 1 or not isinstance(value.args[0], relax.Tuple):
+        parts = self._operands(value)
+        if parts is None:
             return None
-        parts = list(value.args[0].fields)
         features = [self.feature(part) for part in parts]
         alone = all(len(self.users.get(part, [])) == 1 for part in parts) and len(set(parts)) == len(parts)
         if not alone or any(f is None for f in features) or any(f.args[0] != features[0].args[0] for f in features):
             return None
         return parts if all(part.ty.dtype == "float32" for part in parts) else None
+
+    def _operands(self, value: Any) -> list[relax.Var] | None:
+        """The operands of a concat along columns; an operand that is one itself, and that nothing else uses, is opened."""
+        if not op.is_call(value, "relax.concat") or not isinstance(value.args[0], relax.Tuple) or value.attrs.axis is None:
+            return None
+        if value.ty.ndim != 2 or int(value.attrs.axis) not in (1, -1):
+            return None
+        parts: list[relax.Var] = []
+        for part in value.args[0].fields:
+            inner = self._operands(self.values.get(part)) if len(self.users.get(part, [])) == 1 else None
+            parts += [part] if inner is None else inner
+        return parts
 
     def rewritten(self, first: list, replaced: dict, statuses: list) -> relax.Function:
         """The function with `first` before its bindings, some of them replaced, and the statuses behind its results."""
@@ -153,7 +187,7 @@ class _Kernel:
             for part in output.parts:
                 uses.append(self._use(part, number, out))
                 out += int(part.ty.shape.values[1])
-            self.outputs.append(kernel.Argument(f"out{number}", ("rows", out), str(output.root.ty.dtype)))
+            self.outputs.append(kernel.Argument(f"out{number}", ("rows", out), str(output.parts[0].ty.dtype)))
         self.layout = lay_out(uses)
         self.outputs.append(kernel.Argument("status", (max(1, len(self.layout.refusals)),), "int64"))
 

@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
 """Time `engine.rank` on a workload in files: Arrow columns in, scores out, after the scores were checked.
 
-FOLDER holds fg.json, model.onnx, tables.safetensors, user.arrow, items.arrow (its int32 column `request` is the row of user.arrow) and
-scores.npy (requests, items). The requests are scored in turn, so that one is not hot in the caches when it comes again.
+FOLDER holds fg.json, model.onnx, tables.safetensors, user.arrow, items.arrow (its integer column `request` is the row of user.arrow) and
+scores.npy (requests, items). The requests are scored in turn, so that one is not hot in the caches when it comes again. Scores that
+differ from scores.npy by more than 1e-5 end the run with status 1, before anything is timed.
 
     python scripts/bench_rank.py FOLDER --threads 1
     python scripts/bench_rank.py FOLDER --artifact DIR --json result.json      (compiles into DIR once)
 
-To compare with another engine, run it in the same minutes, in turn: other work on the machine changes every figure.
+Kernel times come from the virtual machine's instrument hook, in extra rounds. The floor is what no engine avoids: the multiplications of
+the dense layers, and the table rows that the ids of a request lead to (values inside of one text are not counted apart).
+
+To compare with another engine, run both in turn in the same minutes and on the same cores, a few times; other work on the machine
+changes every figure:
+
+    for k in 1 2 3; do taskset -c 1 python scripts/bench_rank.py FOLDER --artifact DIR; taskset -c 1 OTHER_BENCHMARK; done
 """
 
 from __future__ import annotations
@@ -16,10 +23,12 @@ import argparse
 import collections
 import contextlib
 import datetime
+import functools
 import json
 import os
 import pathlib
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -28,11 +37,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 import tvm_rank
 
 LARGEST_DIFFERENCE = 1e-5
 WARM_UP = 2  # turns over all requests before times count
+LAYER = re.compile(r"dense_(\d+)x(\d+)_\w+")  # inputs x outputs, as te_schedules.dense.op names its kernels
+FILES = ("fg.json", "model.onnx", "tables.safetensors", "user.arrow", "items.arrow", "scores.npy")
+
+Request = tuple[pa.Table, pa.Table]
 
 
 def main() -> int:
@@ -40,6 +54,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--artifact", type=pathlib.Path, help="compile into this folder, or use the artifact that is there")
+    parser.add_argument("--tables", choices=("mapped", "memory"), default="mapped", help="how the engine holds the tables")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default 1)")
     parser.add_argument("--requests", type=int, default=16, help="how many requests are scored in turn (default 16)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
@@ -48,19 +63,22 @@ def main() -> int:
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = args.artifact or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "artifact"
+        requests = read_requests(parser, args.folder, args.requests)
         result = {"conditions": conditions(args.threads), **compiled(args.folder, folder)}
         started = time.perf_counter()
-        engine = tvm_rank.load(folder, threads=args.threads)
+        engine = tvm_rank.load(folder, threads=args.threads, tables=args.tables)
         result["load_s"] = round(time.perf_counter() - started, 3)
-        requests = read_requests(args.folder, args.requests)
+        result["target"] = engine.manifest.target
         result["items"] = len(requests[0][1])
         result["largest_difference"] = difference(engine, requests, np.load(args.folder / "scores.npy"))
-        print(json.dumps(result, indent=1))
+        print(json.dumps(result, indent=1), flush=True)
         if result["largest_difference"] > LARGEST_DIFFERENCE:
             print(f"FAILED: a score differs by more than {LARGEST_DIFFERENCE}", file=sys.stderr)
             return 1
         result["rounds"] = [one_round(engine, requests, args.seconds) for _ in range(args.rounds)]
-        result["kernels_us"] = by_kernel(engine, requests)
+        result["kernels"] = by_kernel(engine, requests)
+        result["floor"] = floor(args.folder, engine, requests, result["kernels"])
+        result["conditions"]["load_average_after"] = os.getloadavg()[0]
     show(result)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
@@ -71,10 +89,11 @@ def conditions(threads: int) -> dict[str, Any]:
     """What a figure depends on besides the code."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), platform.machine())
-    names = ("apache-tvm", "numpy", "pyarrow")
+    names = ("apache-tvm", "apache-tvm-ffi", "numpy", "pyarrow")
     return {
         "cpu": model,
         "cores": os.cpu_count(),
+        "usable_cores": sorted(os.sched_getaffinity(0)),
         "threads": threads,
         "load_average": os.getloadavg()[0],
         "date": datetime.date.today().isoformat(),
@@ -95,21 +114,26 @@ def compiled(folder: pathlib.Path, artifact: pathlib.Path) -> dict[str, Any]:
     return {"compile_s": round(seconds, 2), "save_s": round(time.perf_counter() - started - seconds, 2)}
 
 
-def read_requests(folder: pathlib.Path, count: int) -> list[tuple[pa.Table, pa.Table]]:
+def read_requests(parser: argparse.ArgumentParser, folder: pathlib.Path, count: int) -> list[Request]:
     """(user row, items) of the first requests."""
-    user = pa.ipc.open_file(pa.memory_map(str(folder / "user.arrow"))).read_all()
-    items = pa.ipc.open_file(pa.memory_map(str(folder / "items.arrow"))).read_all()
-    each = len(items) // len(user)
-    return [(user.slice(r, 1).combine_chunks(), items.slice(r * each, each).combine_chunks()) for r in range(min(count, len(user)))]
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        parser.error(f"{folder}: has no {', '.join(missing)}; wanted are {', '.join(FILES)}")
+    user, items = (pa.ipc.open_file(pa.memory_map(str(folder / name))).read_all() for name in ("user.arrow", "items.arrow"))
+    of, columns = items.column("request").to_numpy(), items.drop_columns(["request"])
+    return [
+        (user.slice(r, 1).combine_chunks(), columns.filter(pa.array(of == r)).combine_chunks())
+        for r in range(min(count, len(user)))
+    ]
 
 
-def difference(engine: Any, requests: list, scores: np.ndarray) -> float:
+def difference(engine: Any, requests: list[Request], scores: np.ndarray) -> float:
     """The largest difference to the expected scores."""
     got = [next(iter(engine.rank(user=user, items=items).values())).reshape(-1) for user, items in requests]
     return float(max(np.abs(g - want).max() for g, want in zip(got, scores, strict=False)))
 
 
-def one_round(engine: Any, requests: list, seconds: float) -> dict[str, float]:
+def one_round(engine: Any, requests: list[Request], seconds: float) -> dict[str, float]:
     """Quantiles of the time of a request, in microseconds."""
     for _ in range(WARM_UP):
         for user, items in requests:
@@ -125,37 +149,79 @@ def one_round(engine: Any, requests: list, seconds: float) -> dict[str, float]:
     return {name: round(float(np.percentile(times, q)) * 1e6, 1) for name, q in quantiles.items()} | {"requests": len(times)}
 
 
-def by_kernel(engine: Any, requests: list) -> dict[str, float]:
-    """Median time of each kernel, in microseconds, by the virtual machine's instrument hook."""
+def by_kernel(engine: Any, requests: list[Request]) -> dict[str, dict[str, float]]:
+    """Median microseconds of each kernel in a call of `rank`, by the virtual machine's instrument hook; of dense layers also GFLOP/s."""
     import tvm_ffi
 
     times: dict[str, list[float]] = collections.defaultdict(list)
+    rows: dict[str, int] = {}
     started = [0.0]
 
-    def hook(_function: Any, name: str, before: bool, *_rest: Any) -> int:
-        if before:
-            started[0] = time.perf_counter()
-        else:
+    def hook(_function: Any, name: str, before: bool, _result: Any, *arguments: Any) -> int:
+        if not before:
             times[str(name)].append(time.perf_counter() - started[0])
+        elif LAYER.fullmatch(str(name)):
+            rows[str(name)] = max(rows.get(str(name), 0), int(arguments[0].shape[0]))
+        started[0] = time.perf_counter()
         return 0
 
     with engine._machine() as machine:
         machine.module["set_instrument"](tvm_ffi.convert(hook))
-    for _ in range(10):
-        for user, items in requests:
-            engine.rank(user=user, items=items)
-    return {name: round(float(np.median(t)) * 1e6, 1) for name, t in times.items() if not name.startswith("vm.builtin")}
+    turns = 10
+    for user, items in requests * turns:
+        engine.rank(user=user, items=items)
+    kernels: dict[str, dict[str, float]] = {}
+    for name, seconds in times.items():
+        if name.startswith("vm.builtin"):
+            continue
+        kernels[name] = {"us": round(float(np.median(seconds)) * 1e6, 1), "calls": round(len(seconds) / (turns * len(requests)), 2)}
+        if name in rows:
+            depth, units = map(int, LAYER.fullmatch(name).groups())  # type: ignore[union-attr]
+            kernels[name]["flop"] = 2 * rows[name] * depth * units
+            kernels[name]["gflop_per_s"] = round(kernels[name]["flop"] / kernels[name]["us"] / 1e3, 1)
+    return kernels
+
+
+def floor(folder: pathlib.Path, engine: Any, requests: list[Request], kernels: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The floating-point operations of a request's dense layers, and the bytes of the table rows that its ids lead to."""
+    from tvm_rank.config.load import load_config
+
+    used = set(engine.manifest.features)
+    features = [feature for feature in load_config(folder / "fg.json").features if feature.embedding and feature.name in used]
+    ids = bytes_read = 0
+    for user, items in requests:
+        for feature in features:
+            counts = [values_of((items if field.side == "item" else user).column(field.name)) for field in feature.fields]
+            found = int(np.sum(functools.reduce(np.multiply, counts)))
+            ids, bytes_read = ids + found, bytes_read + 4 * feature.embedding.dim * found
+    flop = sum(kernel.get("flop", 0) * kernel["calls"] for kernel in kernels.values())
+    return {"dense_flop": flop, "ids": ids / len(requests), "table_bytes": bytes_read / len(requests)}
+
+
+def values_of(column: pa.ChunkedArray) -> np.ndarray:
+    """How many values each row of a column has."""
+    if not pa.types.is_list(column.type):
+        return column.is_valid().to_numpy().astype(np.int64)
+    return pa.compute.list_value_length(column).fill_null(0).to_numpy()
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print the rounds and the kernels."""
+    """Print the rounds, the kernels and the floor."""
     print(f"{result['items']} items, {result['conditions']['threads']} thread(s), microseconds a request")
     for entry in result["rounds"]:
         print("  " + "   ".join(f"{name} {value}" for name, value in entry.items()))
     best = min(entry["p50"] for entry in result["rounds"])
-    print(f"median of the best round: {best / 1e3:.3f} ms")
-    for name, value in sorted(result["kernels_us"].items(), key=lambda pair: -pair[1]):
-        print(f"  {name:28s} {value:9.1f} us")
+    print(
+        f"median of the best round: {best / 1e3:.3f} ms; median of all: {np.median([e['p50'] for e in result['rounds']]) / 1e3:.3f} ms"
+    )
+    for name, kernel in sorted(result["kernels"].items(), key=lambda pair: -pair[1]["us"]):
+        speed = f"   {kernel['gflop_per_s']:.1f} GFLOP/s" if "gflop_per_s" in kernel else ""
+        print(f"  {name:28s} {kernel['us']:9.1f} us{speed}")
+    least = result["floor"]
+    print(
+        f"floor of a request: {least['dense_flop'] / 1e6:.1f} MFLOP in dense layers; {least['ids']:.0f} ids, "
+        f"{least['table_bytes'] / 1e6:.2f} MB of table rows"
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ Emit = Callable[..., relax.Expr]
 
 def weight(depth: int, units: int = UNITS) -> np.ndarray:
     """Numbers that differ in every place."""
-    return (np.random.default_rng([depth, units]).permutation(depth * units).reshape(depth, units) / (depth * units)).astype(np.float32)
+    return (np.random.default_rng([depth, units]).permutation(depth * units).reshape(depth, units) / (depth * units)).astype(
+        np.float32
+    )
 
 
 def bias(units: int = UNITS) -> np.ndarray:
@@ -73,7 +75,11 @@ def bindings(mod: tvm.IRModule) -> list[relax.Binding]:
 
 def calls(mod: tvm.IRModule) -> list[str]:
     """Operator and number of rows of each call, in order: "rank.dense R"."""
-    found = [(b.value.op.name.removeprefix("relax."), b.value.ty.shape.values[0].name) for b in bindings(mod) if isinstance(b.value, relax.Call)]
+    found = [
+        (b.value.op.name.removeprefix("relax."), b.value.ty.shape.values[0].name)
+        for b in bindings(mod)
+        if isinstance(b.value, relax.Call)
+    ]
     return [f"{name} {rows}" for name, rows in found]
 
 
@@ -287,7 +293,10 @@ def test_a_constant_with_rows_keeps_the_sum_on_item_rows():
 def test_an_outer_sum_of_vectors_is_not_taken_for_a_sum_of_rows():
     # (N, 1) + (N,) is (N, N): computed on R rows it would be (R, R)
     requests, items = tirx.Var("R", "int64"), tirx.Var("N", "int64")
-    column, vector = relax.Var("c", relax.TensorType([requests, 1], "float32")), relax.Var("v", relax.TensorType([requests], "float32"))
+    column, vector = (
+        relax.Var("c", relax.TensorType([requests, 1], "float32")),
+        relax.Var("v", relax.TensorType([requests], "float32")),
+    )
     index = relax.Var("item_request", relax.TensorType([items], "int32"))
     builder = relax.BlockBuilder()
     with builder.function("main", [column, vector, index]):

@@ -146,6 +146,32 @@ def test_what_is_written_in_place_is_what_the_concatenation_would_hold():
     assert status.tolist() == [0, 0, 0]
 
 
+def nested(g: Graph) -> list:
+    inner = g.concat(g.feature("x"), g.lookup("b", WIDE, combiner="sum", row=IDS))
+    return [g.bb.emit(relax.op.concat([g.lookup("a", DIM), inner], axis=-1))]
+
+
+def test_concatenations_inside_of_one_another_are_written_in_place():
+    module = Graph().module(nested)
+    assert calls(LowerColumns()(module)) == {"item_features": 1}
+    (out, _) = run(module)
+    wanted = np.concatenate([pooled("a", DIM), numbers(), pooled("b", WIDE, "sum", IDS)], axis=1)
+    np.testing.assert_allclose(out, wanted, rtol=1e-6, atol=1e-6)
+
+
+def nested_with_two_users(g: Graph) -> list:
+    inner = g.concat(g.feature("x"), g.lookup("b", WIDE, combiner="sum", row=IDS))
+    return [g.concat(g.lookup("a", DIM), inner), inner]
+
+
+def test_a_concatenation_with_another_user_is_written_once_and_stays_right():
+    module = Graph().module(nested_with_two_users)
+    assert calls(LowerColumns()(module)) == {"item_features": 1, "relax.concat": 1}
+    outer, inner, _ = run(module)
+    np.testing.assert_allclose(inner, np.concatenate([numbers(), pooled("b", WIDE, "sum", IDS)], axis=1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(outer, np.concatenate([pooled("a", DIM), inner], axis=1), rtol=1e-6, atol=1e-6)
+
+
 def two_users(g: Graph) -> list:
     shared = g.lookup("a", DIM)
     return [g.concat(shared, g.feature("x")), shared, g.concat(shared, shared)]
@@ -182,9 +208,12 @@ def separate(g: Graph) -> list:
     return [g.lookup("a", WIDE), g.feature("x"), g.concat(g.lookup("b", DIM, row=IDS), g.lookup("a", DIM))]
 
 
-def test_one_kernel_writes_several_outputs():
+def test_one_kernel_writes_several_outputs_those_that_stand_alone_side_by_side():
     module = Graph().module(separate)
-    assert calls(LowerColumns()(module)) == {"item_features": 1}
+    lowered = LowerColumns()(module)
+    assert calls(lowered) == {"item_features": 1, "relax.strided_slice": 2}
+    (outs,) = [b.value for b in lowered["main"].body.blocks[0].bindings if isinstance(b.var.ty, relax.TupleType)][:1]
+    assert [int(tensor.shape.values[1]) for tensor in outs.ty.fields[:-1]] == [2 * DIM, WIDE + numbers().shape[1]]
     wide, dense, both, _ = run(module)
     np.testing.assert_allclose(wide, pooled("a", WIDE), rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(dense, numbers())

@@ -43,14 +43,18 @@ def test_the_graph_has_one_batch_only(name: str, workloads: dict[str, zoo.Worklo
     symbols = {var.name for var in relax.analysis.free_symbolic_vars(main)}
     assert symbols == set()
     assert {var.name for var in relax.analysis.defined_symbolic_vars(main)} == {"R", "N"}
-    shapes = [b.var.ty.shape.values for b in main.body.blocks[0].bindings if isinstance(b.var.ty, relax.TensorType) and b.var.ty.ndim == 2]
+    shapes = [
+        b.var.ty.shape.values for b in main.body.blocks[0].bindings if isinstance(b.var.ty, relax.TensorType) and b.var.ty.ndim == 2
+    ]
     assert {shape[0].name for shape in shapes} <= {"R", "N"}
 
 
 def test_no_operator_of_the_graph_is_left_after_the_phases(workloads: dict[str, zoo.Workload]):
     texts: dict[str, str] = {}
     target = resolve("cpu").tvm_target
-    pipeline.run(graph_of(workloads["deepfm"]).mod, target, lambda phase, mod: texts.setdefault(phase, mod["main"].script(show_meta=False)))
+    pipeline.run(
+        graph_of(workloads["deepfm"]).mod, target, lambda phase, mod: texts.setdefault(phase, mod["main"].script(show_meta=False))
+    )
     assert "rank.lookup" in texts["inline"]
     assert "rank.lookup" not in texts["graph"]
     assert "rank.dense" in texts["graph"]

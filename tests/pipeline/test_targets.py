@@ -47,7 +47,9 @@ def test_without_a_compiler_for_that_machine_the_error_says_what_to_set(artifact
 
 def test_an_artifact_for_another_machine_is_refused_at_loading(artifact: tvm_rank.Artifact, tmp_path: pathlib.Path):
     dataclasses.replace(artifact, executable=Linked()).save(tmp_path / "artifact")
-    with pytest.raises(tvm_rank.ArtifactError, match=rf"compiled for aarch64 .*this machine is {platform.machine()}; compile it for this machine"):
+    with pytest.raises(
+        tvm_rank.ArtifactError, match=rf"compiled for aarch64 .*this machine is {platform.machine()}; compile it for this machine"
+    ):
         tvm_rank.load(tmp_path / "artifact")
 
 

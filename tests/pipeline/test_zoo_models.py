@@ -56,7 +56,9 @@ def test_items_of_several_requests_may_come_in_any_order(name: str, engine_of: E
 def test_code_for_the_smallest_x86_target_scores_the_same(engine_of: Engines, workloads: dict[str, zoo.Workload]):
     engine = engine_of("criteo", "x86-64-v3")
     assert "avx512f" not in engine.manifest.needs
-    np.testing.assert_allclose(scores_of_all(engine, workloads["criteo"])[:, 0], zoo.oracle(workloads["criteo"]), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(
+        scores_of_all(engine, workloads["criteo"])[:, 0], zoo.oracle(workloads["criteo"]), rtol=0, atol=TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("name", zoo.MODELS)

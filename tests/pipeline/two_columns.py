@@ -25,13 +25,17 @@ def bucket(name: str, field: str, **more: Any) -> dict[str, Any]:
     return entry | {"embedding_dim": DIM} | more
 
 
-def graph(nodes: Sequence[onnx.NodeProto], inputs: Mapping[str, tuple], outputs: Mapping[str, tuple], **constants: np.ndarray) -> onnx.ModelProto:
+def graph(
+    nodes: Sequence[onnx.NodeProto], inputs: Mapping[str, tuple], outputs: Mapping[str, tuple], **constants: np.ndarray
+) -> onnx.ModelProto:
     """An ONNX model; a shape without the batch, and the dtype "id" for int64, for each input and output by name."""
 
     def infos(entries: Mapping[str, tuple]) -> list[onnx.ValueInfoProto]:
         return [
             helper.make_tensor_value_info(
-                name, TensorProto.INT64 if "id" in shape else TensorProto.FLOAT, ["N", *(extent for extent in shape if extent != "id")]
+                name,
+                TensorProto.INT64 if "id" in shape else TensorProto.FLOAT,
+                ["N", *(extent for extent in shape if extent != "id")],
             )
             for name, shape in entries.items()
         ]

@@ -38,7 +38,19 @@ def link(executable: Any, file: pathlib.Path, machine: str) -> None:
 
 def _zig(machine: str) -> Any:
     def run(output: str, objects: Sequence[str], _options: Any = None, **_more: Any) -> None:
-        command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu", "-shared", "-fPIC", "-o", output, *objects]
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            "-target",
+            f"{machine}-linux-gnu",
+            "-shared",
+            "-fPIC",
+            "-o",
+            output,
+            *objects,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.strip())

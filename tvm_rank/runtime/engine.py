@@ -16,32 +16,44 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.artifact import store
-from tvm_rank.artifact.manifest import Manifest, StackEntry
+from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError, InputError, RankError
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.record_batch import Exported, one_batch, plan
+from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
 
 Scores = dict[str, np.ndarray]
 CPU, POOLED = 1, 2  # DLPack's device type, TVM's pooling allocator
 ALIGNMENT = 64
 
 
-def load(path: str | os.PathLike[str], device: str | None = None, threads: int | None = None, *, verify: bool = True) -> Engine:
+def load(
+    path: str | os.PathLike[str],
+    device: str | None = None,
+    threads: int | None = None,
+    *,
+    verify: bool = True,
+    tables: str = MAPPED,
+) -> Engine:
     """Load an artifact.
 
     device: None or "cpu" · threads: how many threads one `rank` uses, None for all cores · verify: False skips the checksums (sizes
-    are always checked). Raises ArtifactError when the artifact is damaged, of another schema, or for another machine.
+    are always checked) · tables: "mapped" shares the tables' pages with all processes that load the artifact and reads them when they
+    are first needed; "memory" reads them at once into memory of this process, in huge pages where the system has them, so that random
+    rows cost fewer address translations. Raises ArtifactError when the artifact is damaged, of another schema, or for another machine.
     """
     if device not in (None, "cpu"):
         raise RankError(f"device {device!r}: this build runs artifacts on the cpu only")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise RankError(f"threads={threads!r}: give a number of at least 1, or None for all cores")
+    if tables not in (MAPPED, MEMORY):
+        raise RankError(f"tables={tables!r}: give {MAPPED!r} or {MEMORY!r}")
     folder = pathlib.Path(path)
     manifest = store.read(folder, verify=verify)
     check_machine(manifest, str(folder))
-    return Engine(folder, manifest, threads or tvm_runtime.cores())
+    return Engine(folder, manifest, threads or tvm_runtime.cores(), tables)
 
 
 def cpu_flags() -> frozenset[str]:
@@ -80,14 +92,14 @@ class _Machine:
 class Engine:
     """A loaded artifact. Threads may share it: each call works in a virtual machine of its own, kept for the next call."""
 
-    def __init__(self, folder: pathlib.Path, manifest: Manifest, threads: int):
+    def __init__(self, folder: pathlib.Path, manifest: Manifest, threads: int, tables: str = MAPPED):
         tvm_runtime.load()
         import tvm_ffi
 
         self.manifest, self.threads = manifest, threads
         self._shape = tvm_ffi.Shape
         self._library = self._open(folder)
-        self._stacks = [tvm_ffi.from_dlpack(_map_stack(folder, entry)) for entry in manifest.stacks]
+        self._stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
         self._machines: collections.deque[_Machine] = collections.deque()
@@ -274,12 +286,3 @@ def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     room = np.empty(size + ALIGNMENT, np.uint8)
     skip = -room.ctypes.data % ALIGNMENT
     return room[skip : skip + size].view(dtype).reshape(shape)
-
-
-def _map_stack(folder: pathlib.Path, entry: StackEntry) -> np.ndarray:
-    """The stacked tables of one dim, memory-mapped, (rows, dim) float32."""
-    wanted = entry.rows * entry.dim * 4
-    got = (folder / entry.file).stat().st_size
-    if got != wanted:
-        raise ArtifactError(f"{folder}: {entry.file} has {got} bytes, wanted {wanted}; compile the artifact again")
-    return np.memmap(folder / entry.file, np.float32, mode="c", shape=(entry.rows, entry.dim))
