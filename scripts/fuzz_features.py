@@ -191,6 +191,12 @@ def buckets(numbers: Sequence[Any]) -> list[int]:
     return [0 if number != number else bisect.bisect_right(limits, float(number)) for number in numbers]
 
 
+def number_of(text: bytes) -> float:
+    """The double of a text, 0.0 when it is no number; -0.0 keeps its sign."""
+    number = parse_float(text)
+    return 0.0 if number is None else number
+
+
 def wanted(name: str, given: dict[str, Any], hashes: Callable[[Sequence[bytes]], np.ndarray]) -> FeatureOutput:
     """What a feature must give for a batch."""
     if name in HASHED:
@@ -202,7 +208,7 @@ def wanted(name: str, given: dict[str, Any], hashes: Callable[[Sequence[bytes]],
         integers = given["ints"].tolist() if name.endswith("int64") else [parse_int64(text) or 0 for text in given["integers"]]
         return ragged([[number if 0 <= number < BUCKETS else 0] for number in integers], list)
     if name.endswith("text"):
-        numbers = [[to_float32(parse_float(text) or 0.0)] if text else [] for text in given["decimals"]]
+        numbers = [[to_float32(number_of(text))] if text else [] for text in given["decimals"]]
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             numbers = given["ints" if name.endswith("int64") else "doubles"].astype(np.float32)[:, None]

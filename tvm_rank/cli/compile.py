@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.text_table import size_text
 
 if TYPE_CHECKING:
@@ -47,23 +48,25 @@ def run(args: argparse.Namespace) -> int:
     from tvm_rank.compiler import compile
 
     started = time.perf_counter()
+    with Interrupts() as interrupts:
 
-    def progress(stage: str) -> None:
-        if not args.quiet:
-            print(f"[{time.perf_counter() - started:6.1f} s] {stage}", file=sys.stderr, flush=True)
+        def progress(stage: str) -> None:
+            interrupts.check()
+            if not args.quiet:
+                print(f"[{time.perf_counter() - started:6.1f} s] {stage}", file=sys.stderr, flush=True)
 
-    store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it
-    artifact = compile(
-        features=args.features,
-        model=args.model,
-        tables=args.tables,
-        target=args.target,
-        hash_function=args.hash_function,
-        base_dir=args.base_dir,
-        progress=progress,
-    )
-    progress("writing the artifact")
-    artifact.save(args.out)
+        store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it
+        artifact = compile(
+            features=args.features,
+            model=args.model,
+            tables=args.tables,
+            target=args.target,
+            hash_function=args.hash_function,
+            base_dir=args.base_dir,
+            progress=progress,
+        )
+        progress("writing the artifact")
+        artifact.save(args.out)
     if unused := artifact.manifest.unused_features:
         print(f"warning: {len(unused)} features feed no input of the model: {', '.join(unused)}", file=sys.stderr)
     if not args.quiet:

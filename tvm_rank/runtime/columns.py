@@ -52,7 +52,7 @@ def as_array(column: Any, where: str) -> pa.Array:
         array = _converted(column, where)
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
-    return array.cast(pa.string()) if pa.types.is_null(array.type) else array  # None only: any type will do
+    return array
 
 
 def _converted(column: Any, where: str) -> pa.Array | pa.ChunkedArray:
@@ -63,7 +63,8 @@ def _converted(column: Any, where: str) -> pa.Array | pa.ChunkedArray:
     if isinstance(column, np.ndarray) and column.ndim > 2:
         raise InputError(f"{where}: has {column.ndim} dimensions; a column has one, or two for lists of one length")
     try:
-        return pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim == 2 else column)
+        array = pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim == 2 else column)
+        return array.cast(pa.string()) if pa.types.is_null(array.type) else array  # None only: any type will do
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: cannot be read as a column ({error}); give values of one type: {ACCEPTED}") from error
 

@@ -1,0 +1,37 @@
+"""Ctrl-C that is not lost.
+
+Python raises KeyboardInterrupt wherever it happens to be. In a callback that TVM's C++ code calls, or in a finalizer, that can be
+swallowed, and the work goes on. So the signal is also noted, and looked at between the stages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from types import FrameType
+
+
+class Interrupts(contextlib.AbstractContextManager["Interrupts"]):
+    """Inside the context, `check()` raises KeyboardInterrupt if Ctrl-C came at any time since it began."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():  # only there can a handler be set
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it came."""
+        if self._came:
+            raise KeyboardInterrupt
