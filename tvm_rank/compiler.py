@@ -96,7 +96,7 @@ def _read(features: Any, model: Any, tables: Any, hash_function: str | None, bas
     needs = table_needs(bindings, config.source)
     if needs and tables is None:
         names = ", ".join(list(needs)[:5]) + (", ..." if len(needs) > 5 else "")
-        raise ModelError(config.source, [f"the features look up {len(needs)} tables ({names}); give them as `tables`"])
+        raise ModelError(config.source, [f"the features look up {len(needs)} table(s) ({names}); give them as `tables`"])
     opened = open_tables(tables) if tables is not None else {}
     check_tables(opened, needs, allow_extra=True)
     return _Brought(config=config, dense=dense, bindings=bindings, tables=opened, stacks=plan_stacks(needs, opened))

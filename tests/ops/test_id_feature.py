@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Compiled, named
 
+from tvm_rank.errors import InputError
+
 WEIGHTED_TYPES = (pa.string(), pa.list_(pa.string()), pa.int64(), pa.float32(), *arrow.MAPS)
 NUMBER_TYPES = (pa.string(), pa.int32(), pa.int64(), pa.list_(pa.string()), pa.list_(pa.int32()), pa.list_(pa.int64()))
 NUMBER_MAPS = tuple(pa.map_(key, item) for key in (pa.string(), pa.int64()) for item in arrow.NUMBERS)
@@ -48,6 +50,12 @@ def test_text_that_is_no_integer_is_refused_with_its_feature_and_row(compiled, f
     columns = cases.GOOD | {field: column}
     assert compiled.refuses(columns)
     compiled.check_refused(columns)
+
+
+def test_an_arrow_column_of_the_null_type_is_refused_but_a_list_of_none_is_empty_text(compiled):
+    with pytest.raises(InputError, match="column 'text': unsupported type null"):
+        compiled.program(cases.GOOD | {"text": pa.nulls(3)})
+    assert compiled.program(cases.GOOD | {"text": [None] * 3})["hash"].lengths.tolist() == [0, 0, 0]
 
 
 @st.composite
