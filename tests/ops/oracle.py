@@ -47,7 +47,7 @@ class Compiled:
         """Assert that each feature is what its reference says."""
         outputs = self.program(columns)
         assert list(outputs) == list(self.features)
-        rows = rows_of(columns)
+        rows = self._rows(columns)
         for name, feature in self.features.items():
             assert_same(outputs[name], self.reference(feature, columns, rows), feature)
 
@@ -62,7 +62,11 @@ class Compiled:
 
     def refuses(self, columns: Mapping[str, pa.Array]) -> bool:
         """Whether a reference refuses the columns."""
-        return any(self._refuses(feature, columns, rows_of(columns)) for feature in self.features.values())
+        return any(self._refuses(feature, columns, self._rows(columns)) for feature in self.features.values())
+
+    def _rows(self, columns: Mapping[str, pa.Array]) -> int:
+        """The rows of a batch: columns of one row serve all, columns that no feature reads say nothing."""
+        return next((len(columns[name]) for name in self.program.fields if len(columns[name]) != 1), 1)
 
     def _refused_rows(self, feature: Feature, columns: Mapping[str, pa.Array]) -> list[int]:
         """The rows that the reference refuses when they come alone."""
@@ -71,7 +75,7 @@ class Compiled:
             taken = {field.name: columns[field.name] for field in feature.fields}
             return {name: column.slice(0 if len(column) == 1 else row, 1) for name, column in taken.items()}
 
-        return [row for row in range(rows_of(columns)) if self._refuses(feature, alone(row), 1)]
+        return [row for row in range(self._rows(columns)) if self._refuses(feature, alone(row), 1)]
 
     def _refuses(self, feature: Feature, columns: Mapping[str, pa.Array], rows: int) -> bool:
         try:
@@ -79,11 +83,6 @@ class Compiled:
         except InputError:
             return True
         return False
-
-
-def rows_of(columns: Mapping[str, pa.Array]) -> int:
-    """The rows of a batch: columns of one row serve all."""
-    return next((len(column) for column in columns.values() if len(column) != 1), 1)
 
 
 def assert_same(got: FeatureOutput, wanted: FeatureOutput, feature: Feature) -> None:
