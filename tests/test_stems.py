@@ -12,12 +12,15 @@ import pytest
 from te_schedules.column import DTYPES, WORDS, Form
 from te_schedules.feature import KINDS
 from tvm_rank.config import spec
-from tvm_rank.config.keys import FEATURE_TYPES, TYPE_KEYS
+from tvm_rank.config.keys import KNOWN_TYPES
+from tvm_rank.config.types import FEATURE_TYPES, TYPES
 from tvm_rank.lowering import LOWERINGS
+from tvm_rank.ops.references import REFERENCES
 from tvm_rank.runtime import columns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROLES = (
+    "tvm_rank/config/types/{stem}.py",
     "tvm_rank/ops/{stem}.py",
     "tvm_rank/lowering/{stem}.py",
     "te_schedules/feature/{stem}.py",
@@ -27,8 +30,8 @@ ROLES = (
 
 
 def spec_class(stem: str) -> type:
-    """The class of a feature type in config/spec.py: id_feature -> IdFeature."""
-    return getattr(spec, "".join(part.capitalize() for part in stem.split("_")))
+    """The class of a feature type: id_feature -> IdFeature."""
+    return getattr(TYPES[stem], "".join(part.capitalize() for part in stem.split("_")))
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -40,25 +43,27 @@ def test_every_feature_type_has_a_file_for_every_role(stem, role):
 @pytest.mark.parametrize("role", [role for role in ROLES if "{stem}.py" in role and "test_" not in role])
 def test_no_file_is_left_of_a_feature_type_that_is_gone(role):
     folder = ROOT / pathlib.Path(role).parent
-    found = {path.stem for path in folder.glob("*_feature.py")}
+    found = {path.stem for path in folder.glob("*.py")} & set(KNOWN_TYPES)
     assert found == set(FEATURE_TYPES)
 
 
 @pytest.mark.parametrize("stem", FEATURE_TYPES)
 def test_every_feature_type_has_a_class_a_reference_a_kind_and_a_lowering(stem):
     assert issubclass(spec_class(stem), spec.Feature)
+    assert spec_class(stem).stem == stem
+    assert TYPES[stem].__name__ == f"tvm_rank.config.types.{stem}"
+    assert list(inspect.signature(TYPES[stem].read).parameters) == ["section", "common", "base_dir"]
     reference = importlib.import_module(f"tvm_rank.ops.{stem}").reference
     assert list(inspect.signature(reference).parameters) == ["feature", "columns", "rows", "hash_function"]
+    assert REFERENCES[stem] is reference
     assert KINDS[stem].stem == stem
     assert KINDS[stem].__module__ == f"te_schedules.feature.{stem}"
-    assert LOWERINGS[spec_class(stem)].__module__ == f"tvm_rank.lowering.{stem}"
+    assert LOWERINGS[stem].__module__ == f"tvm_rank.lowering.{stem}"
 
 
-def test_all_lists_of_feature_types_name_the_same():
-    assert set(KINDS) == set(TYPE_KEYS) == set(FEATURE_TYPES)
-    assert set(LOWERINGS) == {spec_class(stem) for stem in FEATURE_TYPES}
-    specs = {value for value in vars(spec).values() if inspect.isclass(value) and issubclass(value, spec.Feature)}
-    assert specs - {spec.Feature} == set(LOWERINGS)
+def test_all_lists_of_feature_types_name_the_same_and_known_ones():
+    assert list(KINDS) == list(REFERENCES) == list(LOWERINGS) == list(FEATURE_TYPES)
+    assert set(FEATURE_TYPES) <= set(KNOWN_TYPES)
 
 
 def test_the_runtime_and_the_kernels_agree_on_the_descriptor_of_a_column():

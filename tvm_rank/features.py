@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvm_rank.config.load import load_config
-from tvm_rank.config.spec import Feature, FeatureConfig, NumBuckets
+from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.program import FeatureProgram, ProgramPlan, Refusal
 
@@ -60,12 +60,4 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
 def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refusal, ...]:
     """Why each of these features refuses a row."""
     by_name = {feature.name: feature for feature in features}
-    return tuple(Refusal(feature=name, rule=_rule(by_name[name])) for name in names)
-
-
-def _rule(feature: Feature) -> str:
-    if isinstance(feature.bucketizer, NumBuckets):
-        return "num_buckets wants integers, and this text is none; clean the column, or use hash_bucket_size"
-    return (
-        f"wants {feature.value_dim} value{'s' if feature.value_dim != 1 else ''} a row (value_dim), and this row has another number"
-    )
+    return tuple(Refusal(feature=name, rule=by_name[name].refusal) for name in names)

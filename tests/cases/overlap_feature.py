@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from cases.columns import column
-from tvm_rank.config.keys import METHODS
+from tvm_rank.config.types.overlap_feature import METHODS
 
 
 def _feature(method: str, **keys: Any) -> dict[str, Any]:

@@ -9,19 +9,11 @@ import numpy as np
 import pytest
 
 from tvm_rank.config.load import load_config
-from tvm_rank.config.spec import (
-    Boundaries,
-    ComboFeature,
-    Embedding,
-    Field,
-    HashBucket,
-    IdFeature,
-    NumBuckets,
-    OverlapFeature,
-    RawFeature,
-    Vocabulary,
-    ZScore,
-)
+from tvm_rank.config.spec import Boundaries, Embedding, Field, HashBucket, NumBuckets, Vocabulary, ZScore
+from tvm_rank.config.types.combo_feature import ComboFeature
+from tvm_rank.config.types.id_feature import IdFeature
+from tvm_rank.config.types.overlap_feature import OverlapFeature
+from tvm_rank.config.types.raw_feature import RawFeature
 
 CITY = {"feature_name": "city", "feature_type": "id_feature", "expression": "user:city", "hash_bucket_size": 100}
 BARE = {key: value for key, value in CITY.items() if key != "hash_bucket_size"}

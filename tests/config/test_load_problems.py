@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tvm_rank.config import keys
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
+from tvm_rank.config.types import FEATURE_TYPES, TYPE_KEYS, UNSUPPORTED_TYPES, overlap_feature
 from tvm_rank.errors import ConfigError
 
 BARE = {"feature_name": "f", "feature_type": "id_feature", "expression": "user:f"}
@@ -159,7 +160,7 @@ def test_a_wrong_feature_is_told_where_what_and_what_was_wanted(feature, message
     assert any(message in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize("kind", keys.UNSUPPORTED_TYPES)
+@pytest.mark.parametrize("kind", UNSUPPORTED_TYPES)
 def test_a_type_that_is_not_supported_is_refused_by_name(kind):
     expected = f"features[0].feature_type: {kind!r} is not supported yet; supported: 'id_feature',"
     (problem,) = problems_of({"features": [{"feature_name": "f", "feature_type": kind, "map": "user:m"}]})
@@ -249,8 +250,8 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-KNOWN = sorted({*keys.TYPE_KEYS["id_feature"], *keys.TYPE_KEYS["overlap_feature"], *keys.ALIASES, "sequence_name"})
-WORDS = st.sampled_from([*keys.FEATURE_TYPES, *keys.METHODS, "user:a", "method=log10", "1"])
+KNOWN = sorted({*TYPE_KEYS["id_feature"], *TYPE_KEYS["overlap_feature"], *keys.ALIASES, "sequence_name"})
+WORDS = st.sampled_from([*FEATURE_TYPES, *overlap_feature.METHODS, "user:a", "method=log10", "1"])
 
 
 def outcome_of(*features) -> FeatureConfig | ConfigError:

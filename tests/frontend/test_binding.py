@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tvm_rank.config.spec import (
-    Boundaries,
-    ComboFeature,
-    Embedding,
-    Feature,
-    FeatureConfig,
-    HashBucket,
-    IdFeature,
-    NumBuckets,
-    OverlapFeature,
-    RawFeature,
-)
+from tvm_rank.config.spec import Boundaries, Embedding, Feature, FeatureConfig, HashBucket, NumBuckets
+from tvm_rank.config.types.combo_feature import ComboFeature
+from tvm_rank.config.types.id_feature import IdFeature
+from tvm_rank.config.types.overlap_feature import OverlapFeature
+from tvm_rank.config.types.raw_feature import RawFeature
 from tvm_rank.errors import ModelError
 from tvm_rank.frontend.binding import Binding, bind_inputs, feature_width, table_needs, unused_features
 from tvm_rank.frontend.dense_model import ModelInput

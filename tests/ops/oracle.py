@@ -11,18 +11,12 @@ import pyarrow as pa
 import pytest
 
 from tvm_rank.config.load import load_config
-from tvm_rank.config.spec import ComboFeature, Expression, Feature, IdFeature, OverlapFeature, RawFeature
+from tvm_rank.config.spec import Expression, Feature
 from tvm_rank.errors import InputError
 from tvm_rank.features import program_of
-from tvm_rank.ops import combo_feature, id_feature, overlap_feature, raw_feature
+from tvm_rank.ops.references import reference
 from tvm_rank.output import FeatureOutput
 
-REFERENCES = {
-    IdFeature: id_feature.reference,
-    RawFeature: raw_feature.reference,
-    ComboFeature: combo_feature.reference,
-    OverlapFeature: overlap_feature.reference,
-}
 FORMULA_TOLERANCE = 1e-6  # relative: NumPy and the C library round functions such as exp differently
 SMALLEST = 2e-45  # the distance of two float32 next to zero
 Features = Mapping[str, Mapping[str, Any]]  # feature name -> its other keys in fg.json
@@ -41,7 +35,7 @@ class Compiled:
     def reference(self, feature: Feature, columns: Mapping[str, pa.Array], rows: int) -> FeatureOutput:
         """What the definition says of one feature."""
         taken = [columns[field.name] for field in feature.fields]
-        return REFERENCES[type(feature)](feature, taken, rows, self.hash_function)
+        return reference(feature, taken, rows, self.hash_function)
 
     def check(self, columns: Mapping[str, pa.Array]) -> None:
         """Assert that each feature is what its reference says."""

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.config.load import load_config
-from tvm_rank.config.spec import ComboFeature, IdFeature, OverlapFeature, RawFeature
-from tvm_rank.ops import combo_feature, id_feature, overlap_feature, raw_feature
+from tvm_rank.ops.references import reference
 from tvm_rank.output import FeatureOutput
 
 WORDS = {
@@ -21,14 +20,7 @@ WORDS = {
 def output_of(feature: dict[str, Any], *columns: pa.Array, hash_function: str = "std", rows: int | None = None) -> FeatureOutput:
     loaded = load_config({"features": [{"feature_name": "f", **feature}]}).features[0]
     rows = max(map(len, columns)) if rows is None else rows
-    if isinstance(loaded, IdFeature):
-        return id_feature.reference(loaded, columns, rows, hash_function)
-    if isinstance(loaded, ComboFeature):
-        return combo_feature.reference(loaded, columns, rows, hash_function)
-    if isinstance(loaded, RawFeature):
-        return raw_feature.reference(loaded, columns, rows, hash_function)
-    assert isinstance(loaded, OverlapFeature)
-    return overlap_feature.reference(loaded, columns, rows, hash_function)
+    return reference(loaded, columns, rows, hash_function)
 
 
 def ids_of(column: pa.Array, **keys) -> list[list[int]]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from reference_outputs import dense_of, output_of, raw_of, rows_of
 
-from tvm_rank.config.keys import METHODS
+from tvm_rank.config.types.overlap_feature import METHODS
 from tvm_rank.errors import InputError
 from tvm_rank.ops import overlap_feature
 from tvm_rank.output import FeatureOutput

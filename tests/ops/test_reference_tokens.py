@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvm_rank.config.number import parse_float, parse_int64
-from tvm_rank.config.spec import Field, HashBucket, IdFeature
+from tvm_rank.config.spec import Field, HashBucket
+from tvm_rank.config.types.id_feature import IdFeature
 from tvm_rank.errors import InputError
 from tvm_rank.ops.reference import check_columns, format_numbers, tokens
 

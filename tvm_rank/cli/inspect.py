@@ -82,7 +82,7 @@ def _read(path: pathlib.Path) -> str:
 
 
 def _print_supported(*, as_json: bool) -> int:
-    from tvm_rank.config.keys import FEATURE_TYPES
+    from tvm_rank.config.types import FEATURE_TYPES
     from tvm_rank.frontend.onnx_converters import converter_names
 
     supported = {"onnx": sorted(converter_names()), "features": list(FEATURE_TYPES)}

@@ -1,18 +1,14 @@
-"""The keys of fg.json: which exist, which feature type takes which, and other spellings of them."""
+"""The keys of fg.json that all feature types share, and other spellings of keys. What one type adds is in `config/types/<type>.py`."""
 
 from __future__ import annotations
 
-FEATURE_TYPES = ("id_feature", "raw_feature", "combo_feature", "overlap_feature")
-
-_UNSUPPORTED = (
+KNOWN_TYPES = (
+    "id_feature", "raw_feature", "combo_feature", "overlap_feature",
     "expr_feature", "combine_feature", "lookup_feature", "match_feature", "kv_dot_product", "bool_mask_feature",
     "regex_replace_feature", "text_normalizer", "tokenize_feature", "bm25_feature", "slice_feature", "custom_feature",
     "sid_feature", "lookup_feature_v2", "lookup_feature_v3", "lookup_feature_btree", "gbdt_feature",
 )  # fmt: skip
-UNSUPPORTED_TYPES = (
-    *_UNSUPPORTED,
-    *(f"sequence_{kind}" for kind in (*FEATURE_TYPES, *_UNSUPPORTED)),
-)
+"""All feature types that engines of this family have; `config.types.TYPES` are those that are built."""
 
 ALIASES = {
     "value_dimension": "value_dim",
@@ -38,18 +34,15 @@ VOCABULARIES = ("vocab_list", "vocab_dict", "vocab_file")
 ID_BUCKETIZERS = ("hash_bucket_size", "num_buckets", *VOCABULARIES)
 SEQUENCE_KEYS = ("is_sequence", "sequence_delim", "sequence_length", "sequence_fields", "sequence_pk")
 
-_COMMON = (
+COMMON = (
     "feature_name", "feature_type", "value_type", "default_value", "separator", "need_prefix", "value_dim", "stub_type",
     *SEQUENCE_KEYS, "embedding_dim", "embedding_name", "combiner", "group",
 )  # fmt: skip
-_IDS = ("expression", *ID_BUCKETIZERS, "default_bucketize_value")
-
-TYPE_KEYS = {
-    "id_feature": (*_COMMON, *_IDS, "weighted"),
-    "raw_feature": (*_COMMON, "expression", "normalizer", "boundaries"),
-    "combo_feature": (*_COMMON, *_IDS),
-    "overlap_feature": (*_COMMON, "query", "title", "method", "normalizer", "boundaries"),
-}
+"""Keys that every feature type takes."""
+IDS = (*ID_BUCKETIZERS, "default_bucketize_value")
+"""Keys of the types whose values are texts that become ids."""
+NUMBERS = ("normalizer", "boundaries")
+"""Keys of the types whose values are numbers."""
 
 LEGACY_HINTS = {
     "bucketize_boundaries": "write 'boundaries' as a list of numbers",
@@ -65,12 +58,3 @@ VALUE_TYPES = ("string", "int32", "int64", "float", "double", "integer")
 
 COMBINERS = ("sum", "mean", "sqrtn", "max")
 SIDES = ("user", "item", "context")
-
-METHODS = (
-    "query_common_ratio", "title_common_ratio", "is_contain", "is_equal", "index_of", "proximity_min_cover", "proximity_min_dist",
-    "proximity_max_dist", "proximity_avg_dist",
-)  # fmt: skip
-LEGACY_METHODS = (
-    "common_word", "diff_word", "common_word_divided", "diff_word_divided", "diff_both", "match_words", "match_words_divided",
-    "hit_ornot",
-)  # fmt: skip

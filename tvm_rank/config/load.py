@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tvm_rank.config import keys
-from tvm_rank.config.features import DEFAULT_SEPARATOR, FeatureReader, separators
+from tvm_rank.config.features import FeatureReader
+from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
 from tvm_rank.config.reader import Problems, Section, describe, did_you_mean
 from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.errors import ConfigError

@@ -1,6 +1,7 @@
-"""What a feature configuration says, as frozen values. `load.py` makes them; nothing else reads fg.json.
+"""What a feature configuration says, as frozen values that all types share. `load.py` makes them; nothing else reads fg.json.
 
-The meaning of each key is in docs/features.md. All text is `str`; kernels see it as UTF-8 bytes.
+What one type adds is in `config/types/<type>.py`. The meaning of each key is in docs/features.md. All text is `str`; kernels see it as
+UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ class Feature:
     one if another. `value_dim` 0 keeps all ids; k keeps the first k.
     """
 
+    stem: ClassVar[str]  # the feature_type, and the name of the type's file in every role
+
     name: str
     path: str
     default_value: str
@@ -154,40 +157,20 @@ class Feature:
         """True when every field is a user or context field, so that the value is the same for all items of a request."""
         return all(f.is_request for f in self.fields)
 
+    @property
+    def has_weights(self) -> bool:
+        """True when each id comes with a weight."""
+        return False
 
-@dataclass(frozen=True, kw_only=True)
-class IdFeature(Feature):
-    """id_feature: every value of one field, bucketized. `prefix` is put before each value ("" or "<name>_")."""
+    @property
+    def numbers(self) -> int:
+        """How many numbers a row has before they are bucketized; 0 when its values are texts."""
+        return 0
 
-    prefix: str = ""
-    weighted: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class RawFeature(Feature):
-    """raw_feature: `value_dim` numbers of one field, normalized, and bucketized when it has boundaries.
-
-    `defaults` are the `value_dim` numbers of `default_value`, in output space and rounded to float32; () when it is "".
-    """
-
-    normalizer: Normalizer | None = None
-    defaults: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComboFeature(Feature):
-    """combo_feature: the Cartesian product of its fields' values, joined with "_"; the first field is the outer loop."""
-
-    prefix: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverlapFeature(Feature):
-    """overlap_feature: one number from the terms of `fields` = (query, title) by `method`; then normalizer and boundaries."""
-
-    method: str
-    normalizer: Normalizer | None = None
-    default: float = 0.0  # the number of `default_value`, in output space and rounded to float32
+    @property
+    def refusal(self) -> str:
+        """Why a row is refused, if one is: what the feature wants, and what to do."""
+        return "num_buckets wants integers, and this text is none; clean the column, or use hash_bucket_size"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tvm_rank.config.spec import ComboFeature, Feature, FeatureConfig, IdFeature, OverlapFeature, RawFeature
+from tvm_rank.config.spec import Boundaries, Feature, FeatureConfig
 from tvm_rank.errors import ModelError
 from tvm_rank.frontend.dense_model import ModelInput
 from tvm_rank.frontend.nearest import did_you_mean
@@ -54,9 +54,7 @@ def feature_width(feature: Feature) -> int | None:
         return feature.embedding.dim
     if feature.bucketizer is not None:
         return None
-    if isinstance(feature, RawFeature):
-        return max(1, feature.value_dim)
-    return 1 if isinstance(feature, OverlapFeature) else None
+    return feature.numbers or None
 
 
 def table_needs(bindings: Iterable[Binding], source: str = "features") -> dict[str, TableNeed]:
@@ -145,11 +143,12 @@ def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
     if feature.bucketizer is None:
         return [f"{where} makes no ids; give it a bucketizer such as hash_bucket_size or boundaries, or make the input float"]
     problems = []
-    if isinstance(feature, (IdFeature, ComboFeature)) and not feature.default_value:
+    is_bucket = isinstance(feature.bucketizer, Boundaries)
+    if not is_bucket and not feature.default_value:
         problems.append(f"{where} has no id for a row without a value; give it a default_value")
-    if isinstance(feature, RawFeature) and feature.value_dim > 1:
+    if is_bucket and feature.value_dim > 1:
         problems.append(f"{where} makes {feature.value_dim} ids per item; set value_dim to 1, or make the input float")
-    if isinstance(feature, IdFeature) and feature.weighted:
+    if feature.has_weights:
         problems.append(f"{where} is weighted, and an id has no weight; make the input float with an embedding_dim")
     space = feature.bucketizer.id_space
     if entry.rows is not None and space > entry.rows:

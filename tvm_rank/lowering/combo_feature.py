@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from te_schedules.feature import Column, ComboKind
-from tvm_rank.config.spec import ComboFeature
+from tvm_rank.config.types.combo_feature import ComboFeature
 from tvm_rank.lowering import bucketizers
 from tvm_rank.lowering.fields import FieldTable
 from tvm_rank.runtime.columns import TEXT

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from te_schedules.feature import Column, OverlapKind
-from tvm_rank.config.spec import Boundaries, OverlapFeature
+from tvm_rank.config.spec import Boundaries
+from tvm_rank.config.types.overlap_feature import OverlapFeature
 from tvm_rank.lowering import bucketizers
 from tvm_rank.lowering.fields import FieldTable
 from tvm_rank.lowering.normalizers import shape_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from te_schedules.feature import Column, RawKind
-from tvm_rank.config.spec import Boundaries, RawFeature
+from tvm_rank.config.spec import Boundaries
+from tvm_rank.config.types.raw_feature import RawFeature
 from tvm_rank.lowering import bucketizers
 from tvm_rank.lowering.fields import FieldTable
 from tvm_rank.lowering.normalizers import shape_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from tvm_rank.config.spec import ComboFeature
+from tvm_rank.config.types.combo_feature import ComboFeature
 from tvm_rank.ops.reference import check_columns, default_token_ids, id_function, ragged, tokens
 from tvm_rank.output import FeatureOutput
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from tvm_rank.config.spec import IdFeature, NumBuckets
+from tvm_rank.config.spec import NumBuckets
+from tvm_rank.config.types.id_feature import IdFeature
 from tvm_rank.ops.normalize import to_float32
 from tvm_rank.ops.reference import check_columns, default_token_ids, id_function, parse_float, ragged, row_in, texts, tokens
 from tvm_rank.output import FeatureOutput

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from tvm_rank.config.spec import Boundaries, OverlapFeature
+from tvm_rank.config.spec import Boundaries
+from tvm_rank.config.types.overlap_feature import OverlapFeature
 from tvm_rank.ops.normalize import bucket_of, normalize_number
 from tvm_rank.ops.reference import check_columns, ragged, tokens
 from tvm_rank.output import FeatureOutput

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from tvm_rank.config.spec import Boundaries, RawFeature
+from tvm_rank.config.spec import Boundaries
+from tvm_rank.config.types.raw_feature import RawFeature
 from tvm_rank.errors import InputError
 from tvm_rank.ops.normalize import bucket_of, normalize_number, normalize_text
 from tvm_rank.ops.reference import check_columns, is_number, is_scalar_number, parse_float, ragged, row_in, tokens

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import Feature
 from tvm_rank.ops import lookup
+from tvm_rank.ops.references import reference
 from tvm_rank.output import FeatureOutput
 from tvm_rank.zoo.workload import REQUEST_COLUMN, Workload, request_of
 
@@ -30,15 +30,9 @@ def model_inputs(workload: Workload, request: int | None = None) -> dict[str, np
     tables = workload.read_tables()
     inputs: dict[str, list[np.ndarray]] = {}
     for feature in config.features:
-        reference = importlib.import_module(f"tvm_rank.ops.{kind(feature)}").reference
         output = reference(feature, [columns[field.name] for field in feature.fields], rows, config.hash_function)
         inputs.setdefault(feature.group or feature.name, []).append(value_of(feature, output, tables))
     return {name: np.hstack(parts) for name, parts in inputs.items()}
-
-
-def kind(feature: Feature) -> str:
-    """The feature_type of a feature: IdFeature -> id_feature."""
-    return type(feature).__name__.removesuffix("Feature").lower() + "_feature"
 
 
 def item_columns(workload: Workload, request: int | None = None) -> tuple[dict[str, pa.Array], int]:

@@ -1,0 +1,23 @@
+"""The reference of every feature type, by its stem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from tvm_rank.config.spec import Feature
+from tvm_rank.ops import combo_feature, id_feature, overlap_feature, raw_feature
+from tvm_rank.output import FeatureOutput
+
+REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
+    "id_feature": id_feature.reference,
+    "raw_feature": raw_feature.reference,
+    "combo_feature": combo_feature.reference,
+    "overlap_feature": overlap_feature.reference,
+}
+
+
+def reference(feature: Feature, columns: Sequence[pa.Array], rows: int, hash_function: str) -> FeatureOutput:
+    """What the definition of its type says of a feature over these columns, one for each of `feature.fields`."""
+    return REFERENCES[feature.stem](feature, columns, rows, hash_function)
