@@ -5,7 +5,7 @@ from __future__ import annotations
 from te_schedules.bucketize import hash_bucket, num_buckets, vocabulary
 from te_schedules.tokens import Text
 
-NUM_BUCKETS, VOCABULARY = "num_buckets", "vocabulary"
+NONE, NUM_BUCKETS, VOCABULARY = "", "num_buckets", "vocabulary"
 HASHES = {"hash_std": "std", "hash_farm": "farm"}
 
 
@@ -15,7 +15,7 @@ def bind_constants(bucketizer: str, scope) -> None:
         scope.bind("size", "magic")
     elif bucketizer == NUM_BUCKETS:
         scope.bind("size")
-    else:
+    elif bucketizer == VOCABULARY:
         scope.bind("unknown", "slots_at", "slots_count", "words_at")
 
 

@@ -13,13 +13,13 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules import bucketize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Joined
-from te_schedules.feature.kind import Kind
+from te_schedules.feature.kind import TextKind
 from te_schedules.tokens import find_splits, for_each_token
 
 
 @dataclass(frozen=True)
-class ComboKind(Kind):
-    """`bucketizer` is a name of `te_schedules.bucketize`; texts start with the column's array `prefix` (empty for none)."""
+class ComboKind(TextKind):
+    """`bucketizer` is a name of `te_schedules.bucketize` (NONE: texts); texts start with the column's array `prefix` (empty for none)."""
 
     bucketizer: str
     field_count: int
@@ -31,11 +31,6 @@ class ComboKind(Kind):
         """The fields that are crossed."""
         return self.field_count
 
-    @property
-    def can_fail(self) -> bool:
-        """True when a row can be refused."""
-        return self.bucketizer == bucketize.NUM_BUCKETS
-
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column; make room for the joined texts."""
         bucketize.bind_constants(self.bucketizer, scope)
@@ -43,8 +38,8 @@ class ComboKind(Kind):
         find_splits(scope, first_row, end_row, separators(scope))
         scope.joined = Joined(scope, first_row, end_row)
 
-    def emit_ids(self, scope, row, accept) -> None:
-        """Emit the ids of one row."""
+    def emit_texts(self, scope, row, accept) -> None:
+        """Emit the texts of one row."""
         joined = scope.joined
 
         def level(k: int, address) -> None:
@@ -53,7 +48,7 @@ class ComboKind(Kind):
                 if k + 1 < self.field_count:
                     level(k + 1, joined.underscore(end))
                 else:
-                    accept(bucketize.emit_text_id(self.bucketizer, scope, joined.text(end), row), T.float32(1))
+                    accept(joined.text(end), T.float32(1))
 
             for_each_token(scope.fields[k], row, separators(scope), token)
 

@@ -11,14 +11,14 @@ from te_schedules import bucketize, intrin
 from te_schedules.bucketize import num_buckets
 from te_schedules.column import Word
 from te_schedules.feature.join import Joined
-from te_schedules.feature.kind import Kind
+from te_schedules.feature.kind import TextKind
 from te_schedules.text import parse_float
 from te_schedules.tokens import Text, find_splits, for_each_token
 
 
 @dataclass(frozen=True)
-class IdKind(Kind):
-    """`bucketizer` is a name of `te_schedules.bucketize`; `prefixed` texts start with the column's array `prefix`."""
+class IdKind(TextKind):
+    """`bucketizer` is a name of `te_schedules.bucketize` (NONE: texts); `prefixed` texts start with the column's array `prefix`."""
 
     bucketizer: str
     prefixed: bool = False
@@ -30,11 +30,6 @@ class IdKind(Kind):
     def has_weights(self) -> bool:
         """True when the values are `key:weight`."""
         return self.weighted
-
-    @property
-    def can_fail(self) -> bool:
-        """True when a row can be refused."""
-        return self.bucketizer == bucketize.NUM_BUCKETS
 
     @property
     def _joins(self) -> bool:
@@ -53,24 +48,27 @@ class IdKind(Kind):
         """Emit the ids of one row."""
         field = scope.fields[0]
         if self.bucketizer != bucketize.NUM_BUCKETS or self.weighted:
-            self._emit_texts(scope, field, row, accept)
+            super().emit_ids(scope, row, accept)
             return
         with T.If(field.is_text):
             with T.Then():
-                self._emit_texts(scope, field, row, accept)
+                super().emit_ids(scope, row, accept)
             with T.Else():
                 first, last = field.elements(row)
                 with T.serial(first, last) as element, T.If(field.element_is_valid(element)), T.Then():
                     accept(num_buckets.clamp(scope, intrin.let(field.number(element, "int64"))), T.float32(1))
 
-    def _emit_texts(self, scope, field, row, accept) -> None:
+    def emit_texts(self, scope, row, accept) -> None:
+        """Emit the texts of one row."""
+        field = scope.fields[0]
+
         def token(text: Text, element) -> None:
             weight = T.float32(1)
             if self.weighted:
                 text, weight = _split_weight(field, text, element)
             if self._joins:
                 text = scope.joined.text(scope.joined.append(scope.joined.start, text))
-            accept(bucketize.emit_text_id(self.bucketizer, scope, text, row), weight)
+            accept(text, weight)
 
         for_each_token(field, row, separators(scope), token)
 

@@ -17,11 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 from tvm.script.ir_builder import tirx as T
 
+from te_schedules import bucketize, intrin
 from te_schedules import column as arrow
-from te_schedules import intrin
+from te_schedules.tokens import Text
 
 Expr = Any
 Accept = Callable[[Expr, Expr], None]  # (id int64, weight float32) of one value
+AcceptText = Callable[[Text, Expr], None]  # (text, weight float32) of one value, before it is bucketized
 Write = Callable[[Expr, Expr], None]  # (position int64, value float32) of one number
 
 
@@ -41,6 +43,11 @@ class Kind:
         return True
 
     @property
+    def yields_texts(self) -> bool:
+        """True: ragged texts (`emit_texts`), which only another feature can read."""
+        return False
+
+    @property
     def has_weights(self) -> bool:
         """True when ids come with weights."""
         return False
@@ -58,9 +65,42 @@ class Kind:
         """Emit the ids of one row, in order, by `accept`; none when the row is missing."""
         raise NotImplementedError(self.stem)
 
+    def emit_texts(self, scope: Scope, row: Expr, accept: AcceptText) -> None:
+        """Emit the texts of one row, in order, by `accept`; none when the row is missing. A text lasts until `accept` returns."""
+        raise NotImplementedError(self.stem)
+
     def emit_numbers(self, scope: Scope, row: Expr, write: Write) -> None:
         """Emit all numbers of one row by `write`, defaults included."""
         raise NotImplementedError(self.stem)
+
+
+class TextKind(Kind):
+    """A kind whose values are texts: ids by its `bucketizer` (a name of `te_schedules.bucketize`), texts when that is NONE."""
+
+    bucketizer: str
+
+    @property
+    def yields_ids(self) -> bool:
+        """True with a bucketizer."""
+        return not self.yields_texts
+
+    @property
+    def yields_texts(self) -> bool:
+        """True without a bucketizer."""
+        return self.bucketizer == bucketize.NONE
+
+    @property
+    def can_fail(self) -> bool:
+        """True when a row can be refused, because a text is no integer."""
+        return self.bucketizer == bucketize.NUM_BUCKETS
+
+    def emit_ids(self, scope: Scope, row: Expr, accept: Accept) -> None:
+        """Emit the ids of the texts of one row."""
+
+        def bucket(text: Text, weight) -> None:
+            accept(bucketize.emit_text_id(self.bucketizer, scope, text, row), weight)
+
+        self.emit_texts(scope, row, bucket)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
