@@ -15,12 +15,17 @@ CORE = [
 ]
 TUNE = ["cloudpickle>=3", "psutil>=5.9", "tornado>=6.3", "xgboost>=2"]
 BENCH = ["onnxruntime>=1.19"]
+TEXT = [
+    "OpenCC>=1.1.9",
+    "sentencepiece>=0.2",
+    "tokenizers>=0.20",
+]  # tokenize_feature, and traditional characters of text_normalizer
 LINK = ["ziglang>=0.13"]  # a linker, for machines without a C++ compiler and for other machines' code
 # a second opinion on the hash; it has wheels for these only, elsewhere the recorded values in the tests must do
 HAS_FARMHASH = 'sys_platform == "linux" and platform_machine == "x86_64" and python_version >= "3.11" and python_version < "3.14"'
 FARMHASH = f"pyfarmhash>=0.4; {HAS_FARMHASH}"
 # the formatter and the type checker are pinned: another version judges the same file differently
-DEV = [*BENCH, FARMHASH, "hypothesis>=6.100", "mypy~=2.4", "pre-commit>=3.5", "pytest>=8", "ruff~=0.17.6"]
+DEV = [*BENCH, *TEXT, FARMHASH, "hypothesis>=6.100", "mypy~=2.4", "pre-commit>=3.5", "pytest>=8", "ruff~=0.17.6"]
 
 setup(
     name="tvm-rank",
@@ -33,6 +38,6 @@ setup(
     packages=find_packages(include=["tvm_rank*", "relay_passes*", "te_schedules*"]),
     package_data={"tvm_rank": ["py.typed"]},
     install_requires=CORE,
-    extras_require={"tune": TUNE, "bench": BENCH, "link": LINK, "dev": DEV},
+    extras_require={"tune": TUNE, "bench": BENCH, "link": LINK, "text": TEXT, "dev": DEV},
     entry_points={"console_scripts": ["tvm-rank = tvm_rank.cli.main:main"]},
 )

@@ -14,19 +14,27 @@ from te_schedules.feature import KINDS
 from tvm_rank.config import spec
 from tvm_rank.config.keys import KNOWN_TYPES
 from tvm_rank.config.types import FEATURE_TYPES, TYPES
+from tvm_rank.host.stage import OPERATIONS
 from tvm_rank.lowering import LOWERINGS
 from tvm_rank.ops.references import REFERENCES
 from tvm_rank.runtime import columns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ROLES = (
+HOSTED_TYPES = tuple(OPERATIONS)  # a library does their work; what is compiled behind it is an id_feature
+KERNEL_TYPES = tuple(stem for stem in FEATURE_TYPES if stem not in HOSTED_TYPES)
+SHARED_ROLES = (
     "tvm_rank/config/types/{stem}.py",
     "tvm_rank/ops/{stem}.py",
-    "tvm_rank/lowering/{stem}.py",
-    "te_schedules/feature/{stem}.py",
     "tests/cases/{stem}.py",
     "tests/ops/test_{stem}.py",
 )
+KERNEL_ROLES = ("tvm_rank/lowering/{stem}.py", "te_schedules/feature/{stem}.py")
+HOSTED_ROLES = ("tvm_rank/host/{stem}.py",)
+TYPES_OF = {
+    **dict.fromkeys(SHARED_ROLES, FEATURE_TYPES),
+    **dict.fromkeys(KERNEL_ROLES, KERNEL_TYPES),
+    **dict.fromkeys(HOSTED_ROLES, HOSTED_TYPES),
+}
 
 
 def spec_class(stem: str) -> type:
@@ -34,21 +42,20 @@ def spec_class(stem: str) -> type:
     return getattr(TYPES[stem], "".join(part.capitalize() for part in stem.split("_")))
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("stem", FEATURE_TYPES)
+@pytest.mark.parametrize(("role", "stem"), [(role, stem) for role, stems in TYPES_OF.items() for stem in stems])
 def test_every_feature_type_has_a_file_for_every_role(stem, role):
     assert (ROOT / role.format(stem=stem)).exists()
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if "{stem}.py" in role and "test_" not in role])
+@pytest.mark.parametrize("role", [role for role in TYPES_OF if "test_" not in role])
 def test_no_file_is_left_of_a_feature_type_that_is_gone(role):
     folder = ROOT / pathlib.Path(role).parent
     found = {path.stem for path in folder.glob("*.py")} & set(KNOWN_TYPES)
-    assert found == set(FEATURE_TYPES)
+    assert found == set(TYPES_OF[role])
 
 
 @pytest.mark.parametrize("stem", FEATURE_TYPES)
-def test_every_feature_type_has_a_class_a_reference_a_kind_and_a_lowering(stem):
+def test_every_feature_type_has_a_class_and_a_reference(stem):
     assert issubclass(spec_class(stem), spec.Feature)
     assert spec_class(stem).stem == stem
     assert TYPES[stem].__name__ == f"tvm_rank.config.types.{stem}"
@@ -56,13 +63,18 @@ def test_every_feature_type_has_a_class_a_reference_a_kind_and_a_lowering(stem):
     reference = importlib.import_module(f"tvm_rank.ops.{stem}").reference
     assert list(inspect.signature(reference).parameters) == ["feature", "columns", "rows", "hash_function"]
     assert REFERENCES[stem] is reference
+
+
+@pytest.mark.parametrize("stem", KERNEL_TYPES)
+def test_every_feature_type_of_kernels_has_a_kind_and_a_lowering(stem):
     assert KINDS[stem].stem == stem
     assert KINDS[stem].__module__ == f"te_schedules.feature.{stem}"
     assert LOWERINGS[stem].__module__ == f"tvm_rank.lowering.{stem}"
 
 
 def test_all_lists_of_feature_types_name_the_same_and_known_ones():
-    assert list(KINDS) == list(REFERENCES) == list(LOWERINGS) == list(FEATURE_TYPES)
+    assert list(REFERENCES) == list(FEATURE_TYPES)
+    assert list(KINDS) == list(LOWERINGS) == list(KERNEL_TYPES)
     assert set(FEATURE_TYPES) <= set(KNOWN_TYPES)
 
 

@@ -16,6 +16,7 @@ from tvm_rank.artifact.manifest import Manifest, OutputEntry, StackEntry, this_b
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError, RankError
+from tvm_rank.host.plan import HostPlan, plan_host
 
 if TYPE_CHECKING:
     from tvm_rank.frontend.binding import Binding
@@ -69,6 +70,7 @@ def compile(
         stacks=brought.stacks,
         tables=brought.tables,
         config=_config_text(features),
+        host_files=brought.host.files,
         stages=code.stages,
     )
 
@@ -77,7 +79,8 @@ def compile(
 class _Brought:
     """What the user brought, read, checked and bound together."""
 
-    config: FeatureConfig
+    config: FeatureConfig  # of what kernels compute
+    host: HostPlan
     dense: DenseModel
     bindings: tuple[Binding, ...]
     tables: Mapping[str, np.ndarray]
@@ -90,7 +93,8 @@ def _read(features: Any, model: Any, tables: Any, hash_function: str | None, bas
     from tvm_rank.frontend.onnx_model import import_model
     from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
 
-    config = load_config(features, hash_function=hash_function, base_dir=_base_dir(features, base_dir))
+    host = plan_host(load_config(features, hash_function=hash_function, base_dir=_base_dir(features, base_dir)))
+    config = host.config
     dense = import_model(model)
     bindings = bind_inputs(dense.inputs, config, dense.source)
     needs = table_needs(bindings, config.source)
@@ -99,7 +103,7 @@ def _read(features: Any, model: Any, tables: Any, hash_function: str | None, bas
         raise ModelError(config.source, [f"the features look up {len(needs)} table(s) ({names}); give them as `tables`"])
     opened = open_tables(tables) if tables is not None else {}
     check_tables(opened, needs, allow_extra=True)
-    return _Brought(config=config, dense=dense, bindings=bindings, tables=opened, stacks=plan_stacks(needs, opened))
+    return _Brought(config=config, host=host, dense=dense, bindings=bindings, tables=opened, stacks=plan_stacks(needs, opened))
 
 
 def _manifest(brought: _Brought, graph: RankGraph, code: _Code, target: ResolvedTarget, seconds: float) -> Manifest:
@@ -119,6 +123,7 @@ def _manifest(brought: _Brought, graph: RankGraph, code: _Code, target: Resolved
         outputs=tuple(OutputEntry(name=name, shape=shape, dtype=dtype) for name, (shape, dtype) in outputs),
         refusals=_refusals(brought.config, code.refusals),
         stacks=tuple(_stack_entry(stack) for stack in brought.stacks),
+        host_stages=brought.host.stages,
         features=tuple(dict.fromkeys(feature.name for binding in brought.bindings for feature in binding.features)),
         unused_features=unused_features(brought.config, brought.bindings),
         kernels=code.kernels,

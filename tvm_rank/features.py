@@ -8,6 +8,8 @@ from typing import Any
 
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import Feature, FeatureConfig
+from tvm_rank.host.plan import plan_host
+from tvm_rank.host.stage import HostFunctions
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.program import FeatureProgram, ProgramPlan, Refusal
 
@@ -42,6 +44,8 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
 
     tvm_runtime.load()
     resolved = resolve(target)
+    hosted = plan_host(config)
+    config = hosted.config
     table = FieldTable()
     columns = [column_of(feature, table, config.hash_function) for feature in config.features]
     module, layouts = ragged.module(columns, max(1, len(table.uses)), kernel.Knobs())
@@ -54,7 +58,12 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
         constants={name: (layout.ints, layout.floats, layout.bytes) for name, layout in layouts.items()},
         refusals={name: refusals_of(layout.refusals, config.features) for name, layout in layouts.items()},
     )
-    return FeatureProgram(plan, {name: library[name] for name in (*layouts, "check_columns")}, threads)
+    return FeatureProgram(
+        plan,
+        {name: library[name] for name in (*layouts, "check_columns")},
+        threads,
+        HostFunctions.open(hosted.stages, hosted.files),
+    )
 
 
 def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refusal, ...]:

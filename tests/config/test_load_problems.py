@@ -104,7 +104,7 @@ FEATURE_PROBLEMS = [
     (RAW | {"boundaries": [True]}, "features[0].boundaries: wanted a number that float32 holds at [0], got true"),
     (RAW | {"boundaries": [1e300]}, "features[0].boundaries: wanted a number that float32 holds at [0], got the number 1e+300"),
     (RAW | {"boundaries": [10**400]}, "wanted a number that float32 holds at [0], got an integer of many digits"),
-    (RAW | {"hash_bucket_size": 3}, "features[0].hash_bucket_size: belongs to id_feature and combo_feature, not to raw_feature"),
+    (RAW | {"hash_bucket_size": 3}, "features[0].hash_bucket_size: belongs to id_feature and combo_feature and"),
     (RAW | {"normalizer": "method=minmax,min=1"}, "features[0].normalizer: minmax needs max: method=minmax,min=...,max=..."),
     (RAW | {"normalizer": 3}, "features[0].normalizer: wanted text, got the number 3"),
     (HASHED | {"expression": "f"}, "features[0].expression: wanted side:name with the side 'user', 'item' or 'context', got 'f'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,9 +26,9 @@ Features = Mapping[str, Mapping[str, Any]]  # feature name -> its other keys in 
 class Compiled:
     """Features, compiled into one program, with the references beside it."""
 
-    def __init__(self, features: Features, hash_function: str = "std"):
+    def __init__(self, features: Features, hash_function: str = "std", base_dir: str | os.PathLike[str] = "."):
         fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
-        config = load_config(fg, hash_function=hash_function)
+        config = load_config(fg, hash_function=hash_function, base_dir=base_dir)
         self.hash_function = hash_function
         self.features = {feature.name: feature for feature in config.features}
         self.program = program_of(config)

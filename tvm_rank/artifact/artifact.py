@@ -31,6 +31,7 @@ class Artifact:
     stacks: Sequence[Stack]
     tables: Mapping[str, np.ndarray]
     config: str
+    host_files: Mapping[str, bytes]
     stages: Mapping[str, str]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -49,6 +50,10 @@ class Artifact:
         with _quiet():
             link(self.executable, folder / store.LIBRARY, self.manifest.machine)
         (folder / store.FEATURES).write_text(self.config, encoding="utf-8")
+        if self.host_files:
+            (folder / store.HOST).mkdir()
+        for name, contents in self.host_files.items():
+            (folder / store.HOST / name).write_bytes(contents)
         (folder / "tables").mkdir()
         for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):
             write_stack(stack, self.tables, folder / entry.file)

@@ -13,9 +13,10 @@ from typing import Any
 import tvm_rank
 from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
+from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
 from tvm_rank.runtime.columns import NUMBER, TEXT, WEIGHTED, FieldUse
 
-SCHEMA = 1
+SCHEMA = 2
 SEAL = "checksum"
 SIDES, ROLES = ("user", "context", "item"), (TEXT, NUMBER, WEIGHTED)
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
@@ -50,7 +51,8 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The manifest. `refusals`: for each feature kernel, (feature, rule) of each element of its status."""
+    """The manifest. `refusals`: for each feature kernel, (feature, rule) of each element of its status. `host_stages`: the library calls
+    before the kernels, with the libraries and their versions; their files are `host/<name>`."""
 
     schema: int
     version: str
@@ -65,6 +67,7 @@ class Manifest:
     outputs: tuple[OutputEntry, ...]
     refusals: tuple[tuple[tuple[str, str], ...], ...]
     stacks: tuple[StackEntry, ...]
+    host_stages: tuple[HostStage, ...]
     features: tuple[str, ...]
     unused_features: tuple[str, ...]
     kernels: tuple[Mapping[str, Any], ...]
@@ -113,6 +116,9 @@ class Manifest:
         for use in (*self.request_fields, *self.item_fields):
             if use.side not in SIDES or use.role not in ROLES:
                 raise ValueError(f"field {use.name!r} has the side {use.side!r} and the role {use.role!r}")
+        for stage in self.host_stages:
+            if stage.operation not in OPERATIONS or stage.side not in (REQUEST, ITEM):
+                raise ValueError(f"host stage {stage.output!r} has the operation {stage.operation!r} and the side {stage.side!r}")
         if not all(use.is_request for use in self.request_fields):
             raise ValueError("request_fields has an item field")
 

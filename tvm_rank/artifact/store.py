@@ -1,6 +1,6 @@
 """An artifact on disk: written aside and renamed, read with every file checked.
 
-manifest.json  model.so  features.json  tables/stack_<dim>.bin  stages/<stage>.gz
+manifest.json  model.so  features.json  tables/stack_<dim>.bin  host/<name>  stages/<stage>.gz
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tvm_rank.artifact import checksum
 from tvm_rank.artifact.manifest import FileEntry, Manifest
 from tvm_rank.errors import ArtifactError
 
-MANIFEST, LIBRARY, FEATURES, STAGES = "manifest.json", "model.so", "features.json", "stages"
+MANIFEST, LIBRARY, FEATURES, STAGES, HOST = "manifest.json", "model.so", "features.json", "stages", "host"
 
 
 def check_replaceable(target: pathlib.Path) -> None:
@@ -89,6 +89,8 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
     if LIBRARY not in manifest.files:
         problems.append(f"{LIBRARY} is not listed")
     problems += [f"{stack.file} is not listed" for stack in manifest.stacks if stack.file not in manifest.files]
+    files = {name for stage in manifest.host_stages for name in stage.files.values()}
+    problems += [f"{HOST}/{name} is not listed" for name in sorted(files) if f"{HOST}/{name}" not in manifest.files]
     if problems:
         raise ArtifactError(f"{folder}: damaged: {'; '.join(problems)}; compile the artifact again, or copy it again")
     return manifest

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def decode(wanted: Any, value: Any, path: str = "") -> Any:
-    """`value`, as json.loads gives it, as the annotation `wanted`: str, int, float, Any, a union of these, tuple[T, ...],
+    """`value`, as json.loads gives it, as the annotation `wanted`: str, int, float, bool, Any, a union of these, tuple[T, ...],
     tuple[S, T], Mapping[str, T] or a dataclass of such fields. Raises ValueError."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if dataclasses.is_dataclass(wanted):
@@ -31,7 +31,7 @@ def decode(wanted: Any, value: Any, path: str = "") -> Any:
 
 
 def _checked(wanted: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         names = [kind.__name__ for kind in wanted] if isinstance(wanted, tuple) else [wanted.__name__]
         raise ValueError(f"{path}: wanted {' or '.join(names)}, got {type(value).__name__}")
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,13 @@ from tvm_rank.config.vocabulary import read_vocab_file
 MAX_ID = INT64_MAX - 1  # so that the count of ids fits int64
 
 
-def read_id_bucketizer(section: Section, base_dir: Path, *, joined: bool) -> Bucketizer | None:
-    """Exactly one bucketizer of ids; None when it is wrong. `joined`: the values are joined with "_" and never integers."""
-    given = [key for key in ID_BUCKETIZERS if key in section]
-    allowed = [key for key in ID_BUCKETIZERS if key != "num_buckets" or not joined]
+def read_id_bucketizer(
+    section: Section, base_dir: Path, *, joined: bool, keys: Sequence[str] = ID_BUCKETIZERS
+) -> Bucketizer | None:
+    """Exactly one bucketizer of ids; None when it is wrong. `joined`: the values are joined with "_" and never integers. `keys`: those
+    that the feature type takes."""
+    given = [key for key in keys if key in section]
+    allowed = [key for key in keys if key != "num_buckets" or not joined]
     if not given:
         section.missing("hash_bucket_size", f"ids need one bucketizer: {one_of(allowed)}")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tvm_rank.config.files import read_file
 from tvm_rank.config.reader import INT64_MAX, Section
 
 
@@ -47,16 +48,9 @@ def _line_problem(parts: list[str], with_ids: bool) -> str:
 
 
 def _read(section: Section, name: str, base_dir: Path) -> str | None:
+    contents = read_file(section, "vocab_file", base_dir)
     try:
-        base = base_dir.resolve()
-        path = (base / name).resolve()
-        if not path.is_relative_to(base):
-            section.problem("vocab_file", f"{name} leads out of {base}; put the file inside, or pass another base_dir")
-            return None
-        return path.read_bytes().decode()
+        return None if contents is None else contents.decode()
     except UnicodeDecodeError as error:
         section.problem("vocab_file", f"{name} is not UTF-8 at byte {error.start}; save it as UTF-8")
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: a loop of links
-        reason = getattr(error, "strerror", None) or str(error)
-        section.problem("vocab_file", f"cannot read {name} in {base_dir}: {reason}")
     return None

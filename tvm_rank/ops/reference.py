@@ -22,7 +22,8 @@ from tvm_rank.output import FeatureOutput
 
 __all__ = [
     "ACCEPTED", "HASHES", "check_columns", "default_token_ids", "format_numbers", "hash_farm", "hash_std", "id_function",
-    "is_number", "is_scalar_number", "parse_float", "parse_int64", "ragged", "row_in", "texts", "tokens",
+    "is_number", "is_scalar_number", "parse_float", "parse_int64", "ragged", "readable", "row_in",
+    "row_texts", "split_tokens", "text_ids", "texts", "tokens",
 ]  # fmt: skip
 
 ACCEPTED = "int32, int64, float32, float64, string, or a list of one of them"
@@ -88,10 +89,27 @@ def tokens(column: pa.Array, row: int, separators: Sequence[str] = ("\x1d",)) ->
         return [text for text in texts(values) if text] if values is not None else []
     text = texts(column.slice(at, 1))[0] or b""
     if column.type == pa.string():
-        for separator in separators[1:]:
-            text = text.replace(separator.encode(), separators[0].encode())
-        return [part for part in text.split(separators[0].encode()) if part]
+        return split_tokens(text, separators)
     return [text] if text else []
+
+
+def split_tokens(text: bytes, separators: Sequence[str]) -> list[bytes]:
+    """The parts of a text between separator bytes that are not empty."""
+    for separator in separators[1:]:
+        text = text.replace(separator.encode(), separators[0].encode())
+    return [part for part in text.split(separators[0].encode()) if part]
+
+
+def row_texts(column: pa.Array, row: int, separators: Sequence[str]) -> list[bytes]:
+    """As `tokens`, but without separators a text is one value."""
+    if separators or pa.types.is_list(column.type):
+        return tokens(column, row, separators or ("\x1d",))
+    return [text] if (text := texts(column.slice(row_in(column, row), 1))[0]) else []
+
+
+def readable(text: bytes) -> str:
+    """The text as a library reads it: what is no UTF-8 is U+FFFD."""
+    return text.decode(errors="replace")
 
 
 def id_function(feature: Feature, hash_function: str) -> Callable[[bytes, int], int]:
@@ -121,6 +139,16 @@ def default_token_ids(feature: Feature, hash_function: str) -> list[int]:
     """The ids of a missing row: `default_value` as one token, not split and without prefix; none when it is ""."""
     text = feature.default_value.encode()
     return [id_function(feature, hash_function)(text, 0)] if text else []
+
+
+def text_ids(
+    feature: Feature, prefix: str, values: Sequence[Sequence[bytes]], hash_function: str, *, has_default: bool = True
+) -> FeatureOutput:
+    """The ids of rows of texts: empty texts are dropped, a row without any has the id of the default, `value_dim` k > 0 keeps k."""
+    id_of, default = id_function(feature, hash_function), default_token_ids(feature, hash_function) if has_default else []
+    before = b"" if isinstance(feature.bucketizer, NumBuckets) else prefix.encode()
+    found = [[id_of(before + text, row) for text in texts if text] or default for row, texts in enumerate(values)]
+    return ragged([ids[: feature.value_dim or None] for ids in found])
 
 
 def ragged(rows: Sequence[Sequence[int]], weights: Sequence[Sequence[np.float32]] | None = None) -> FeatureOutput:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from tvm_rank.config.spec import Feature
-from tvm_rank.ops import combo_feature, id_feature, overlap_feature, raw_feature
+from tvm_rank.ops import (
+    combo_feature,
+    id_feature,
+    overlap_feature,
+    raw_feature,
+    regex_replace_feature,
+    text_normalizer,
+    tokenize_feature,
+)
 from tvm_rank.output import FeatureOutput
 
 REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
@@ -15,6 +23,9 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
     "raw_feature": raw_feature.reference,
     "combo_feature": combo_feature.reference,
     "overlap_feature": overlap_feature.reference,
+    "regex_replace_feature": regex_replace_feature.reference,
+    "text_normalizer": text_normalizer.reference,
+    "tokenize_feature": tokenize_feature.reference,
 }
 
 

@@ -18,8 +18,10 @@ import pyarrow as pa
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError, InputError, RankError
+from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
+from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.record_batch import Exported, one_batch, plan
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
@@ -97,6 +99,7 @@ class Engine:
         import tvm_ffi
 
         self.manifest, self.threads = manifest, threads
+        self._host = open_host(folder, manifest.host_stages)
         self._shape = tvm_ffi.Shape
         self._library = self._open(folder)
         self._stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
@@ -138,12 +141,12 @@ class Engine:
     @property
     def user_fields(self) -> tuple[str, ...]:
         """The columns that `user` must have."""
-        return _names(self.manifest, request=True)
+        return self._host.request_columns(_names(self.manifest, request=True), REQUEST)
 
     @property
     def item_fields(self) -> tuple[str, ...]:
         """The columns that `items` must have."""
-        return _names(self.manifest, request=False)
+        return self._host.request_columns(_names(self.manifest, request=False), ITEM)
 
     def rank(self, user: Any = None, items: Any = None, item_request: Any = None, item_ids: Any = None) -> Scores:
         """Score items.
@@ -156,6 +159,9 @@ class Engine:
         """
         if item_ids is not None:
             raise RankError("item_ids: this artifact has no item store; give the item columns as `items`")
+        if self._host.stages:
+            user = with_host_columns(self._host, user, REQUEST, "user", self.user_fields)
+            items = with_host_columns(self._host, items, ITEM, "items", self.item_fields)
         user_batch, item_batch = one_batch(user, "user"), one_batch(items, "items")
         if user_batch is not None and item_batch is not None:
             plans = self._plans_for(user_batch.schema, item_batch.schema, mapped=user_batch.num_rows > 1)
@@ -178,8 +184,8 @@ class Engine:
 
     def _rank_columns(self, user: Any, items: Any, item_request: Any) -> Scores:
         """Rank columns of any kind."""
-        user_columns, requests = _read(user, self.user_fields, "user")
-        item_columns, count = _read(items, self.item_fields, "items")
+        user_columns, requests = _read(user, _names(self.manifest, request=True), "user")
+        item_columns, count = _read(items, _names(self.manifest, request=False), "items")
         index = _item_request(item_request, requests, count)
         if count == 0:
             return self._no_scores()

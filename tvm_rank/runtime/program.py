@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tvm_rank.errors import InputError
+from tvm_rank.host.stage import NO_STAGES, HostFunctions
 from tvm_rank.output import FeatureOutput
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
@@ -54,14 +55,16 @@ def check(uses: Sequence[FieldUse], status: np.ndarray) -> None:
 class FeatureProgram:
     """`program({"city": column, ...}) -> {feature: FeatureOutput}`, made by `tvm_rank.compile_features`."""
 
-    def __init__(self, plan: ProgramPlan, functions: Mapping[str, Callable], threads: int | None = None):
-        self.plan, self._functions = plan, functions
+    def __init__(
+        self, plan: ProgramPlan, functions: Mapping[str, Callable], threads: int | None = None, host: HostFunctions = NO_STAGES
+    ):
+        self.plan, self._functions, self._host = plan, functions, host
         self._threads = threads or tvm_runtime.cores()
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The columns that a call needs."""
-        return tuple(dict.fromkeys(use.name for use in self.plan.uses))
+        return self._host.request_columns([use.name for use in self.plan.uses])
 
     def __call__(self, columns: Any) -> dict[str, FeatureOutput]:
         """All features of the rows of `columns`.
@@ -82,6 +85,7 @@ class FeatureProgram:
         given, _ = as_columns(columns, "columns")
         arrays = {name: as_array(find_column(given, name, "columns"), f"column {name!r}") for name in self.fields}
         rows = next((len(a) for a in arrays.values() if len(a) != 1), 1)
+        arrays |= self._host.run(arrays.__getitem__, "column")
         table = Table(self.plan.uses)
         for k, use in enumerate(self.plan.uses):
             table.fill(k, arrays[use.name], rows, f"column {use.name!r}")

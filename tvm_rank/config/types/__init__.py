@@ -13,13 +13,24 @@ from __future__ import annotations
 from types import ModuleType
 
 from tvm_rank.config.keys import COMMON, KNOWN_TYPES
-from tvm_rank.config.types import combo_feature, id_feature, overlap_feature, raw_feature
+from tvm_rank.config.types import (
+    combo_feature,
+    id_feature,
+    overlap_feature,
+    raw_feature,
+    regex_replace_feature,
+    text_normalizer,
+    tokenize_feature,
+)
 
 TYPES: dict[str, ModuleType] = {
     "id_feature": id_feature,
     "raw_feature": raw_feature,
     "combo_feature": combo_feature,
     "overlap_feature": overlap_feature,
+    "regex_replace_feature": regex_replace_feature,
+    "text_normalizer": text_normalizer,
+    "tokenize_feature": tokenize_feature,
 }
 
 FEATURE_TYPES = tuple(TYPES)

@@ -1,0 +1,125 @@
+"""From a configuration to its host stages, and to what is left to compile: features of ids over the columns that the stages make.
+
+regex_replace_feature f over item:title  ->  stage item:title -> item:"regex_replace_feature f"
+                                             id_feature f over item:"regex_replace_feature f"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, cast
+
+from tvm_rank.config.spec import Feature, FeatureConfig, Field
+from tvm_rank.config.types.id_feature import IdFeature
+from tvm_rank.config.types.regex_replace_feature import RegexReplaceFeature
+from tvm_rank.config.types.text_normalizer import FILTER, HALF_WIDTH, LOWER, SIMPLIFIED, SPLIT_HAN, UPPER, TextNormalizer
+from tvm_rank.config.types.tokenize_feature import TokenizeFeature
+from tvm_rank.host.characters import character_table
+from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
+from tvm_rank.host.tokenize_feature import LIBRARIES
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPlan:
+    """The features that kernels compute, the stages that come before them, and the files that the stages need, by name."""
+
+    config: FeatureConfig
+    stages: tuple[HostStage, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def plan_host(config: FeatureConfig) -> HostPlan:
+    """The host stages of a configuration. Raises RankError when a library that the compiler needs for them is not installed."""
+    files: Files = {}
+    stages: list[HostStage] = []
+    compiled: list[Feature] = []
+    for feature in config.features:
+        if feature.stem in OPERATIONS:
+            stage = _stage(feature, files)
+            stages.append(stage)
+            feature = _over(feature, stage)
+        compiled.append(feature)
+    return HostPlan(config=dataclasses.replace(config, features=tuple(compiled)), stages=tuple(stages), files=files)
+
+
+def _over(feature: Feature, stage: HostStage) -> IdFeature:
+    """The ids of the column that a stage makes."""
+    common = {f.name: getattr(feature, f.name) for f in dataclasses.fields(Feature)}
+    if isinstance(feature, TokenizeFeature):
+        common["default_value"] = ""  # the stage has put its tokens in place
+    column = Field(side=feature.fields[0].side, name=stage.output)
+    return IdFeature(**common | {"fields": (column,)}, prefix=cast(Any, feature).prefix)
+
+
+def _stage(feature: Feature, files: Files) -> HostStage:
+    describe = _DESCRIPTIONS[feature.stem]
+    given = feature.fields[0]
+    entries = {"library": "", "library_version": "", "splitting": "", "as_lists": False, "default_before": None}
+    entries |= {"default_after": None, "joined": None, "files": {}} | describe(feature, files)
+    if entries["library"]:
+        entries["library_version"] = metadata.version(cast(str, entries["library"]))
+    return HostStage(
+        feature=feature.name,
+        operation=feature.stem,
+        side=REQUEST if given.is_request else ITEM,
+        input=given.name,
+        output=f"{feature.stem} {feature.name}",
+        **cast(Any, entries),
+    )
+
+
+def _regex_replace(feature: RegexReplaceFeature, _files: Files) -> dict[str, Any]:
+    return {
+        "library": "pyarrow",
+        "splitting": "" if feature.value_dim == 1 else "".join(feature.separators),
+        "as_lists": True,  # a list's elements are not split again
+        "parameters": {"pattern": feature.pattern, "replacement": feature.replacement, "replace_all": feature.replace_all},
+    }
+
+
+def _text_normalizer(feature: TextNormalizer, files: Files) -> dict[str, Any]:
+    parameter = feature.parameter
+    table = character_table(
+        case="upper" if parameter & UPPER else "lower" if parameter & LOWER else "",
+        half_width=bool(parameter & HALF_WIDTH),
+        simplified=bool(parameter & SIMPLIFIED),
+        filter_special=bool(parameter & FILTER),
+        stop_characters=feature.stop_characters,
+    )
+    return {
+        "parameters": {
+            "max_length": feature.max_length,
+            "remove_space": feature.remove_space,
+            "split_han": bool(parameter & SPLIT_HAN),
+        },
+        "files": {"characters": _named(table, files)},
+    }
+
+
+def _tokenize(feature: TokenizeFeature, files: Files) -> dict[str, Any]:
+    return {
+        "library": LIBRARIES[feature.tokenizer_type],
+        "default_before": feature.default_value or None,
+        "parameters": {"tokenizer_type": feature.tokenizer_type, "output_type": feature.output_type},
+        "files": {"vocab_file": _named(feature.model, files)},
+    }
+
+
+_DESCRIPTIONS: Mapping[str, Callable[[Any, Files], dict[str, Any]]] = {
+    "regex_replace_feature": _regex_replace,
+    "text_normalizer": _text_normalizer,
+    "tokenize_feature": _tokenize,
+}
+
+
+def _named(contents: bytes, files: Files) -> str:
+    """Enter a file under a name that says its contents; equal files are one."""
+    name = hashlib.blake2b(contents, digest_size=16).hexdigest()
+    files[name] = contents
+    return name
