@@ -24,6 +24,7 @@ from tvm import relax
 
 from te_schedules.column_group import kernel, op, sinks
 from te_schedules.column_group.layout import Use, lay_out
+from te_schedules.column_group.pool import Pool
 
 REFUSALS = "rank.refusals"
 GROUPS = "rank.groups"
@@ -198,7 +199,7 @@ class _Kernel:
             if stack not in self.stacks:
                 self.stacks.append(stack)
             dim = int(stack.ty.shape.values[1])
-            pool = sinks.Pool(str(value.attrs["combiner"]), dim, f"stack{self.stacks.index(stack)}")
+            pool = Pool(str(value.attrs["combiner"]), dim, f"stack{self.stacks.index(stack)}")
             return Use(column=column, sink=pool, output=number, ints={"out": out, "table_row": int(value.attrs["table_row"])})
         sink = sinks.FirstId() if op.is_call(value, op.FIRST_ID) else sinks.Numbers()
         return Use(column=column, sink=sink, output=number, ints={"out": out})

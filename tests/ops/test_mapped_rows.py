@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from cases.columns import column
 from identity_model import engine_of
-from oracle import REFERENCES
 
 from tvm_rank.config.load import load_config
 from tvm_rank.ops import lookup
+from tvm_rank.ops.references import REFERENCES
 
 SPACE, DIM, ITEMS = 97, 4, 130
 FEATURES = {
@@ -70,7 +70,7 @@ def assert_scores(scores: dict[str, np.ndarray], user: dict[str, pa.Array], inde
     """Compare with the references, for which the user's rows are repeated."""
     columns = ITEM | {name: values.take(pa.array(index)) for name, values in user.items()}
     for feature in load_config({"features": [{"feature_name": name, **keys} for name, keys in FEATURES.items()]}).features:
-        out = REFERENCES[type(feature)](feature, [columns[field.name] for field in feature.fields], ITEMS, "std")
+        out = REFERENCES[feature.stem](feature, [columns[field.name] for field in feature.fields], ITEMS, "std")
         wanted = out.dense
         if wanted is None:
             wanted = lookup.reference(out.values, out.lengths, None, TABLES[feature.embedding.table], feature.embedding.combiner)

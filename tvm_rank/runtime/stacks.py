@@ -22,7 +22,8 @@ def open_stack(folder: pathlib.Path, entry: StackEntry, tables: str) -> np.ndarr
         raise ArtifactError(f"{folder}: {entry.file} has {got} bytes, wanted {wanted}; compile the artifact again")
     if tables == MAPPED:
         return np.memmap(folder / entry.file, np.float32, mode="c", shape=(entry.rows, entry.dim))
-    memory = mmap.mmap(-1, max(wanted, 1))
+    # private: a shared mapping, which is Python's default, never gets huge pages
+    memory = mmap.mmap(-1, max(wanted, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)

@@ -1,0 +1,184 @@
+"""Embedding lookup: the table rows of a feature's ids, pooled and written where the dense model reads them.
+
+    for row in block:             ids of the row -> queue, each asks for its table row at once (prefetch)
+    for run of one row in queue:  sum of its table rows in registers, divided, stored once
+
+Ids enter in the order of their rows, so those of one row lie side by side in the queue. A row whose ids do not fit goes through the
+output: the part that was queued is stored undivided, and the next part begins with it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.column_group.rows import LANES, lanes, row_ids
+
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The embedding rows of a row's ids, pooled into columns out .. out + dim of an output.
+
+    Needs the ints `out` and `table_row` (first row of the feature's table in the stack).
+
+        sum   sum(w * e)        mean   sum(w * e) / sum(w)        sqrtn   sum(w * e) / sqrt(sum(w * w))        max   max(e)
+
+    A row without ids, or whose divisor is 0, gives zeros. w is 1 for features without weights; max does not look at weights.
+    """
+
+    combiner: str
+    dim: int
+    stack: str  # the name of the stacked table's buffer
+
+    def emit(self, block, scope, section) -> None:
+        """Emit the rows of a block for one column."""
+        scope.bind("out", "table_row", "limit", "default_ids_at", "default_ids_count")
+        queue = _Queue(self, block, scope, section)
+        with T.serial(block.first, block.end) as row:
+            row_ids(
+                section,
+                scope,
+                row,
+                lambda number, weight: queue.push(number, weight, row),
+                lambda: lanes(self.dim, lambda v: queue.write(row, v, T.float32(0))),
+            )
+        queue.flush(is_last=True)
+
+
+class _Queue:
+    """Ids that wait for their table rows, inside one column and block."""
+
+    def __init__(self, pool: Pool, block, scope, section):
+        self.pool, self.block, self.scope = pool, block, scope
+        self.weighted = section.kind.has_weights and pool.combiner != "max"
+        self.out = block.buffers.extra[f"out{section.output}"]
+        self.table = block.buffers.extra[pool.stack]
+        size = block.knobs.queue_ids
+        self.rows = intrin.array(size, "int64")
+        self.owners = intrin.array(size, "int64")
+        self.weights: Any = intrin.array(size, "float32") if self.weighted else None
+        self.length = intrin.local("int64", 0)
+        # the row that is stored undivided because more of its ids may come, and the total of its weights
+        self.open_row = intrin.local("int64", NOBODY)
+        self.open_total = intrin.local("float32", 0.0)
+
+    def write(self, row, v, value) -> None:
+        """Emit the store of element `v` of a row's embedding."""
+        T.buffer_store(self.out, value, [row, self.scope.int("out") + v])
+
+    def push(self, number, weight, owner) -> None:
+        """Emit the entry of an id."""
+        at, row = self.length, intrin.let(self.scope.int("table_row") + number)
+        with T.If(at[0] == T.int64(self.block.knobs.queue_ids)), T.Then():
+            self.flush(is_last=False)
+        if self.block.knobs.prefetch:
+            intrin.prefetch(intrin.address_of_row(self.table, row))
+        T.buffer_store(self.rows, row, [at[0]])
+        T.buffer_store(self.owners, owner, [at[0]])
+        if self.weighted:
+            T.buffer_store(self.weights, weight, [at[0]])
+        intrin.assign(self.length, at[0] + T.int64(1))
+
+    def flush(self, *, is_last: bool) -> None:
+        """Emit the pooling of all queued ids; unless `is_last`, the row of the last one stays open."""
+        first = intrin.local("int64", 0)
+        with T.If(T.And(self.open_row[0] != T.int64(NOBODY), self.open_row[0] != self.owners[0])), T.Then():
+            self._close_row()
+        with T.While(first[0] < self.length[0]):
+            begin = intrin.let(first[0])
+            owner = intrin.let(self.owners[begin])
+            end = intrin.local("int64", begin + T.int64(1))
+            with T.While(T.if_then_else(end[0] < self.length[0], self.owners[end[0]] == owner, T.bool(False))):
+                intrin.assign(end, end[0] + T.int64(1))
+            self._pool_run(owner, begin, intrin.let(end[0]), is_last)
+            intrin.assign(first, end[0])
+        intrin.assign(self.length, T.int64(0))
+
+    def _pool_run(self, owner, begin, end, is_last: bool) -> None:
+        """Emit the pooling of the queued ids [begin, end) of one row."""
+        is_open = intrin.let(T.cast(owner == self.open_row[0], "int32")) != T.int32(0)
+        total = self._total(begin, end)
+        with T.If(is_open), T.Then():
+            intrin.assign(total, total[0] + self.open_total[0])
+        stays = T.bool(False) if is_last else end == self.length[0]
+        divisor = intrin.let(T.if_then_else(stays, T.float32(1), self._divisor(total[0])))
+        chunks, rest = divmod(self.pool.dim, LANES)
+        if chunks:
+            with T.serial(T.int64(chunks)) as chunk:
+                self._pool_lanes(owner, begin, end, is_open, divisor, chunk * T.int64(LANES), LANES)
+        if rest:
+            self._pool_lanes(owner, begin, end, is_open, divisor, T.int64(chunks * LANES), rest)
+        intrin.assign(self.open_row, T.if_then_else(stays, owner, T.int64(NOBODY)))
+        intrin.assign(self.open_total, total[0])
+
+    def _pool_lanes(self, owner, begin, end, is_open, divisor, at, width: int) -> None:
+        """Emit the pooling of `width` elements from element `at` on."""
+        is_max = self.pool.combiner == "max"
+        pooled = T.alloc_buffer((width,), "float32", scope=intrin.LOCAL_SCOPE)
+        start = tirx.const(-math.inf if is_max else 0.0, "float32")
+        with T.vectorized(T.int64(width)) as v:
+            T.buffer_store(pooled, start, [v])
+        with T.If(is_open), T.Then(), T.vectorized(T.int64(width)) as v:
+            T.buffer_store(pooled, self.out[owner, self.scope.int("out") + at + v], [v])
+        with T.serial(begin, end) as k:
+            row = intrin.let(self.rows[k])
+            weight = intrin.let(self.weights[k]) if self.weighted else None
+            with T.vectorized(T.int64(width)) as v:
+                value = self.table[row, at + v] if weight is None else self.table[row, at + v] * weight
+                T.buffer_store(pooled, T.max(pooled[v], value) if is_max else pooled[v] + value, [v])
+        self._store(owner, divisor, at, width, pooled)
+
+    def _store(self, owner, divisor, at, width: int, pooled) -> None:
+        """Emit the division, which rows of one id do without, and the store."""
+
+        def store(value) -> None:
+            with T.vectorized(T.int64(width)) as v:
+                self.write(owner, at + v, value(v))
+
+        if self.pool.combiner in ("sum", "max"):
+            store(lambda v: pooled[v])
+            return
+        with T.If(divisor == T.float32(1)):
+            with T.Then():
+                store(lambda v: pooled[v])
+            with T.Else(), T.If(divisor == T.float32(0)):
+                with T.Then():
+                    store(lambda _v: T.float32(0))
+                with T.Else():
+                    store(lambda v: pooled[v] / divisor)
+
+    def _close_row(self) -> None:
+        """Emit the division of the open row, which has no further ids."""
+        owner, divisor = intrin.let(self.open_row[0]), intrin.let(self._divisor(self.open_total[0]))
+
+        def divided(v):
+            value = self.out[owner, self.scope.int("out") + v]
+            return T.if_then_else(divisor == T.float32(0), T.float32(0), value / divisor)
+
+        lanes(self.pool.dim, lambda v: self.write(owner, v, divided(v)))
+
+    def _total(self, begin, end):
+        """The sum of the weights of the queued ids [begin, end), or of their squares; a mutable local."""
+        if not self.weighted:
+            return intrin.local("float32", T.cast(end - begin, "float32"))
+        total = intrin.local("float32", 0.0)
+        with T.serial(begin, end) as k:
+            weight = intrin.let(self.weights[k])
+            share = weight * weight if self.pool.combiner == "sqrtn" else weight
+            intrin.assign(total, total[0] + share)
+        return total
+
+    def _divisor(self, total):
+        if self.pool.combiner in ("sum", "max"):
+            return T.float32(1)
+        return T.sqrt(total) if self.pool.combiner == "sqrtn" else total
+
+
+__all__ = ["Pool"]
