@@ -11,9 +11,11 @@ CORE = [
     "numpy>=1.26",
     "onnx>=1.17",
     "pyarrow>=17",
+    "rich>=13",
     "safetensors>=0.4.3",
 ]
 TUNE = ["cloudpickle>=3", "psutil>=5.9", "tornado>=6.3", "xgboost>=2"]
+RAY = ["ray[data]>=2.30"]  # transform --engine ray
 BENCH = ["onnxruntime>=1.19"]
 TEXT = [
     "OpenCC>=1.1.9",
@@ -38,6 +40,6 @@ setup(
     packages=find_packages(include=["tvm_rank*", "relay_passes*", "te_schedules*"]),
     package_data={"tvm_rank": ["py.typed"]},
     install_requires=CORE,
-    extras_require={"tune": TUNE, "bench": BENCH, "link": LINK, "text": TEXT, "dev": DEV},
+    extras_require={"tune": TUNE, "bench": BENCH, "link": LINK, "text": TEXT, "ray": RAY, "dev": DEV},
     entry_points={"console_scripts": ["tvm-rank = tvm_rank.cli.main:main"]},
 )

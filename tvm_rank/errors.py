@@ -30,6 +30,14 @@ class InputError(RankError, ValueError):
     """The columns of a request do not fit the artifact: missing, of a wrong type, ragged, or with a value that is refused."""
 
 
+class RowError(InputError):
+    """A row that a feature refuses: `feature` its name, `row` the row's number in the call, `reason` the rule that it broke."""
+
+    def __init__(self, feature: str, row: int, reason: str):
+        self.feature, self.row, self.reason = feature, row, reason
+        super().__init__(f"feature {feature!r}, row {row}: {reason}")
+
+
 class ArtifactError(RankError, ValueError):
     """The artifact is damaged, of another schema, or built for another machine."""
 

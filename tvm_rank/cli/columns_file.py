@@ -109,23 +109,7 @@ READERS = {"arrow": _arrow, "parquet": _parquet, "csv": _csv, "json": _json_line
 
 
 def _taken(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    wanted = _taken_type(column.type)
+    from tvm_rank.runtime.nearest_type import nearest_type
+
+    wanted = nearest_type(column.type)
     return column if wanted == column.type else column.cast(wanted)
-
-
-def _taken_type(kind: pa.DataType) -> pa.DataType:
-    """The type that the engine takes for values of this one; the same when there is none."""
-    import pyarrow as pa
-
-    types = pa.types
-    if types.is_dictionary(kind):
-        return _taken_type(kind.value_type)
-    if types.is_large_string(kind) or types.is_string_view(kind):
-        return pa.string()
-    if types.is_integer(kind) and kind not in (pa.int32(), pa.int64(), pa.uint64()):
-        return pa.int64() if kind == pa.uint32() else pa.int32()
-    if types.is_float16(kind):
-        return pa.float32()
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return pa.list_(_taken_type(kind.value_type))
-    return kind

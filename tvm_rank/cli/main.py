@@ -16,15 +16,20 @@ from collections.abc import Sequence
 import tvm_rank
 from tvm_rank.errors import RankError
 
-VERBS = {"compile": "features + model + tables -> artifact", "run": "rank the items of a file", "inspect": "what is in an artifact"}
+VERBS = {
+    "compile": "features + model + tables -> artifact",
+    "run": "rank the items of a file",
+    "transform": "the features of files of rows, for training",
+    "inspect": "what is in an artifact",
+}
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 
 EPILOG = """\
 examples:
   tvm-rank compile --features fg.json --model model.onnx --tables tables.safetensors --out artifact
   tvm-rank run artifact --user user.arrow --items items.arrow --out scores.npy
+  tvm-rank transform fg.json rows.parquet --out features
   tvm-rank inspect artifact
-  tvm-rank inspect artifact --stage graph
 
 `tvm-rank VERB --help` says more of each.
 """

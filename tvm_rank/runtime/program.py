@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tvm_rank.errors import InputError
+from tvm_rank.errors import InputError, RowError
 from tvm_rank.host.stage import NO_STAGES, HostFunctions
 from tvm_rank.output import FeatureOutput
 from tvm_rank.runtime import tvm_runtime
@@ -39,10 +39,10 @@ class ProgramPlan:
 
 
 def raise_refusal(status: np.ndarray, refusals: Sequence[Refusal]) -> None:
-    """Raise InputError for the first refused column; `status` is 0, or 1 + the row at which the batch is refused."""
+    """Raise RowError for the first refused column; `status` is 0, or 1 + the row at which the batch is refused."""
     for refusal, value in zip(refusals, status.tolist(), strict=False):
         if value:
-            raise InputError(f"feature {refusal.feature!r}, row {value - 1}: {refusal.rule}")
+            raise RowError(refusal.feature, value - 1, refusal.rule)
 
 
 def check(uses: Sequence[FieldUse], status: np.ndarray) -> None:
