@@ -35,6 +35,9 @@ def prim_func(name: str = "check_columns"):
             texts = T.bind(columns[f, int(Word.TEXT)])
             with T.If(T.And(texts != T.int64(0), status[f] == T.int64(0))), T.Then():
                 _check(status, f, texts, T.bind(first[0]), T.bind(end[0]), columns[f, int(Word.BYTES)])
+            items = T.bind(columns[f, int(Word.WEIGHT_TEXT)])
+            with T.If(T.And(items != T.int64(0), status[f] == T.int64(0))), T.Then():
+                _check(status, f, items, T.bind(first[0]), T.bind(end[0]), columns[f, int(Word.WEIGHT_BYTES)])
     return builder.get()
 
 

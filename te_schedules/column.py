@@ -17,7 +17,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 
-WORDS = 17
+WORDS = 19
 Expr = Any
 
 
@@ -34,13 +34,15 @@ class Word(IntEnum):
     ELEMENT_BIT = 7  # the bit of element 0 in it
     TEXT = 8  # address of the int32 text offsets; 0 for numbers
     DATA = 9  # address of the text bytes, or of element 0
-    WEIGHT = 10  # address of weight 0 (values of a map column), and
+    WEIGHT = 10  # address of weight 0 (values of a map column; of their bytes when they are texts), and
     WEIGHT_FORM = 11  # its element type,
     WEIGHT_VALID = 12  # address of its validity bitmap,
     WEIGHT_BIT = 13  # and the bit of weight 0 in it
     ROWS = 14  # rows of the column
     ELEMENTS = 15  # elements of the column: no list offset may lead beyond
     BYTES = 16  # text bytes behind DATA: no text offset may lead beyond
+    WEIGHT_TEXT = 17  # address of the int32 text offsets of a map column's values, whose bytes are behind WEIGHT; 0 for numbers
+    WEIGHT_BYTES = 18  # text bytes behind WEIGHT: no such offset may lead beyond
 
 
 class Form(IntEnum):
@@ -152,6 +154,28 @@ class Field:
     def number(self, element, dtype: str):
         """A numeric element, converted to `dtype`."""
         return load_number(self[Word.FORM], self[Word.DATA], element, dtype)
+
+    @property
+    def is_map(self):
+        """Condition: the column is a map; its elements are keys."""
+        return self[Word.WEIGHT] != T.int64(0)
+
+    def item_is_valid(self, element):
+        """Condition: the value that a map column gives with its key is not null."""
+        return bit(self[Word.WEIGHT_VALID], element + self[Word.WEIGHT_BIT])
+
+    def item_text(self, element):
+        """(first, end) addresses of the bytes of a map column's value, when its values are texts (WEIGHT_TEXT is not 0)."""
+
+        def offset(k):
+            return T.cast(intrin.load("int32", self[Word.WEIGHT_TEXT] + k * T.int64(4)), "int64")
+
+        data = self[Word.WEIGHT]
+        return intrin.let(data + offset(element)), intrin.let(data + offset(element + T.int64(1)))
+
+    def item_number(self, element, dtype: str):
+        """A map column's value, when its values are numbers, converted to `dtype`."""
+        return load_number(self[Word.WEIGHT_FORM], self[Word.WEIGHT], element, dtype)
 
     def weight(self, element):
         """The float32 weight that a map column gives with its key; 1 where it is null."""

@@ -83,15 +83,28 @@ def find_splits(scope, first_row, end_row, separators: tuple[Expr, ...]) -> None
     The texts of consecutive rows lie side by side, so this reads eight bytes at a time. Rows that are mapped to others are searched.
     """
     for field in scope.fields:
-        found = intrin.local("int64", 0)
-        with T.If(T.And(field.is_text, field.is_scalar)), T.Then():
-            begin, end = field.text_range(first_row, end_row)
-            with T.If(field.is_mapped):
-                with T.Then():
-                    intrin.assign(found, T.int64(1))
-                with T.Else():
-                    _search_block(found, begin, end, separators)
-        field.splits = intrin.let(found[0] != T.int64(0))
+        find_field_splits(field, first_row, end_row, separators)
+
+
+def find_field_splits(field: Field, first_row, end_row, separators: tuple[Expr, ...]) -> None:
+    """The same for one field."""
+    found = intrin.local("int64", 0)
+    with T.If(T.And(field.is_text, field.is_scalar)), T.Then():
+        begin, end = field.text_range(first_row, end_row)
+        with T.If(field.is_mapped):
+            with T.Then():
+                intrin.assign(found, T.int64(1))
+            with T.Else():
+                _search_block(found, begin, end, separators)
+    field.splits = intrin.let(found[0] != T.int64(0))
+
+
+def find_byte(start, end, byte):
+    """The address of the first `byte` (uint8) in [start, end), or end."""
+    at = intrin.local("int64", start)
+    with T.While(T.if_then_else(at[0] < end, intrin.load("uint8", at[0]) != byte, T.bool(False))):
+        intrin.assign(at, at[0] + T.int64(1))
+    return intrin.let(at[0])
 
 
 def _search_block(found, begin, end, separators: tuple[Expr, ...]) -> None:

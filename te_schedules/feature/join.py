@@ -5,6 +5,7 @@ from __future__ import annotations
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.scratch import Scratch
 from te_schedules.text import copy
 from te_schedules.tokens import INT_TEXT_BYTES, Text
 
@@ -43,6 +44,33 @@ class Joined:
     def text(self, end) -> Text:
         """The whole text up to `end`."""
         return Text(self._first, intrin.let(end - self._first))
+
+
+class Pieces:
+    """Texts of a few parts, for parts whose length no column tells: the buffer grows with the texts."""
+
+    def __init__(self, scope):
+        self._scope, self._buffer = scope, Scratch(scope)
+        scope.bind("prefix_at", "prefix_count")
+
+    def joined(self, parts: tuple[Text, ...], *, prefixed: bool) -> Text:
+        """The parts with underscores between them, behind the column's array `prefix` if `prefixed`; valid until the next one."""
+        if len(parts) == 1 and not prefixed:
+            return parts[0]
+        size = self._scope.int("prefix_count") + T.int64(len(parts))
+        for part in parts:
+            size = size + part.length
+        self._buffer.ensure(intrin.let(size))
+        at = intrin.let(self._buffer.address)
+        if prefixed:
+            at = copy.emit(Text(self._scope.bytes_address(self._scope.int("prefix_at")), self._scope.int("prefix_count")), at)
+        for k, part in enumerate(parts):
+            if k:
+                intrin.store("uint8", at, T.uint8(UNDERSCORE))
+                at = intrin.let(at + T.int64(1))
+            at = copy.emit(part, at)
+        first = intrin.let(self._buffer.address)
+        return Text(first, intrin.let(at - first))
 
 
 def _row_bytes(field, row):

@@ -46,8 +46,8 @@ def lists(rows: Sequence[Row], kind: pa.DataType) -> pa.Array:
 
 
 def maps(rows: Sequence[Row], key: pa.DataType, item: pa.DataType) -> pa.Array:
-    """A column of maps; a row is a list of (key, number or None)."""
-    entries, offsets = _offsets(rows, [(BELOW_A_NULL[key == pa.string()], 77)])
+    """A column of maps; a row is a list of (key, value or None)."""
+    entries, offsets = _offsets(rows, [(BELOW_A_NULL[key == pa.string()], BELOW_A_NULL[item == pa.string()])])
     kind = pa.map_(key, item)
     keys, items = scalars([k for k, _ in entries], key), scalars([v for _, v in entries], item)
     pairs = pa.StructArray.from_arrays([keys, items], fields=[kind.key_field, kind.item_field])

@@ -39,7 +39,7 @@ FEATURE_PROBLEMS = [
     (HASHED | {"zzz": 1}, "features[0].zzz: unknown key; id_feature takes combiner, default_bucketize_value,"),
     (
         HASHED | {"boundaries": [1]},
-        "features[0].boundaries: belongs to raw_feature and overlap_feature, not to id_feature; remove it",
+        "features[0].boundaries: belongs to raw_feature, overlap_feature and lookup_feature, not to id_feature; remove it",
     ),
     (RAW | {"bucketize_boundaries": "1,2"}, "features[0].bucketize_boundaries: is a key of the legacy engine; write 'boundaries'"),
     (HASHED | {"value_dim": 1, "value_dimension": 1}, "features[0].value_dimension: the same key as 'value_dim'; keep one of them"),
@@ -104,7 +104,7 @@ FEATURE_PROBLEMS = [
     (RAW | {"boundaries": [True]}, "features[0].boundaries: wanted a number that float32 holds at [0], got true"),
     (RAW | {"boundaries": [1e300]}, "features[0].boundaries: wanted a number that float32 holds at [0], got the number 1e+300"),
     (RAW | {"boundaries": [10**400]}, "wanted a number that float32 holds at [0], got an integer of many digits"),
-    (RAW | {"hash_bucket_size": 3}, "features[0].hash_bucket_size: belongs to id_feature and combo_feature and"),
+    (RAW | {"hash_bucket_size": 3}, "features[0].hash_bucket_size: belongs to id_feature, combo_feature,"),
     (RAW | {"normalizer": "method=minmax,min=1"}, "features[0].normalizer: minmax needs max: method=minmax,min=...,max=..."),
     (RAW | {"normalizer": 3}, "features[0].normalizer: wanted text, got the number 3"),
     (HASHED | {"expression": "f"}, "features[0].expression: wanted side:name with the side 'user', 'item' or 'context', got 'f'"),
@@ -233,7 +233,7 @@ def test_all_problems_are_reported_at_once(golden, tmp_path, monkeypatch):
         "features": [
             HASHED | {"separator": "||", "weighted": 1, "hash_bucket_sise": 5},
             RAW | {"boundaries": [1, 0], "normalizer": "method=zscor", "expression": "usr:r"},
-            {"feature_name": "l", "feature_type": "lookup_feature"},
+            {"feature_name": "l", "feature_type": "bm25_feature"},
             COMBO | {"feature_name": "f", "expression": ["user:a"]},
             OVERLAP | {"method": "is_contains", "default_value": "x"},
         ],

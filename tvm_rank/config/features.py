@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tvm_rank.config import keys
-from tvm_rank.config.inputs import separators
-from tvm_rank.config.reader import Section, did_you_mean, one_of
+from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
+from tvm_rank.config.reader import Section, all_of, did_you_mean, one_of
 from tvm_rank.config.spec import Feature
 from tvm_rank.config.types import FEATURE_TYPES, TYPE_KEYS, TYPES, UNSUPPORTED_TYPES
 
@@ -32,6 +32,7 @@ class FeatureReader:
             "name": section.required_text("feature_name", "give the feature a name"),
             "path": section.path,
             "separators": separators(section, self._separator),
+            "map_separators": tuple(dict.fromkeys((DEFAULT_SEPARATOR, self._separator))),
             "group": section.required_text("group", "name the group, or remove the key") if "group" in section else None,
         }
         return TYPES[kind].read(section, common, self._base_dir)
@@ -54,7 +55,7 @@ def _check_keys(section: Section, kind: str) -> None:
             continue
         owners = [other for other in FEATURE_TYPES if key in TYPE_KEYS[other]]
         if owners:
-            section.problem(key, f"belongs to {' and '.join(owners)}, not to {kind}; remove it")
+            section.problem(key, f"belongs to {all_of(owners)}, not to {kind}; remove it")
         elif key in keys.LEGACY_HINTS:
             section.problem(key, f"is a key of the legacy engine; {keys.LEGACY_HINTS[key]}")
         else:

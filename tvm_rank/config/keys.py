@@ -15,6 +15,12 @@ ALIASES = {
     "needPrefix": "need_prefix",
     "embedding_dimension": "embedding_dim",
     "shared_name": "embedding_name",
+    "needDiscrete": "need_discrete",
+    "needKey": "need_key",
+    "needWeighting": "need_weighting",
+    "matchType": "match_type",
+    "showCategory": "show_category",
+    "showItem": "show_item",
 }
 """Another spelling -> the key."""
 

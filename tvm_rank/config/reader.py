@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tvm_rank.config.keys import ALIASES
@@ -35,6 +36,11 @@ def one_of(allowed: Iterable[str]) -> str:
     """`'a', 'b' or 'c'`"""
     words = [repr(word) for word in allowed]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def all_of(words: Sequence[str]) -> str:
+    """`a, b and c`"""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -92,6 +98,12 @@ class Section:
     def missing(self, key: str, wanted: str) -> None:
         """Note that the object lacks a key."""
         self._problems.append(f"{self.path}: {key!r} is missing; {wanted}")
+
+    def without(self, key: str) -> Section:
+        """The same object as if it did not have this key."""
+        other = copy.copy(self)
+        other._spelling = {name: spelling for name, spelling in self._spelling.items() if name != key}
+        return other
 
     def known_keys(self) -> list[str]:
         """The keys of the object in their main spelling, in order."""

@@ -137,7 +137,8 @@ class Feature:
 
     `path` is the feature's place in the file (`features[3]`), for messages. `default_value` is text, "" for none; it is one token
     for ids, split by the separators for a multi-dimensional raw feature. `separators` always holds chr(29), and the configured
-    one if another. `value_dim` 0 keeps all ids; k keeps the first k.
+    one if another; `map_separators`, which split a map that is one text, chr(29) and the file's `multi_val_sep`. `value_dim` 0 keeps all
+    ids; k keeps the first k.
     """
 
     stem: ClassVar[str]  # the feature_type, and the name of the type's file in every role
@@ -146,6 +147,7 @@ class Feature:
     path: str
     default_value: str
     separators: tuple[str, ...] = ("\x1d",)
+    map_separators: tuple[str, ...] = ("\x1d",)
     value_dim: int = 0
     bucketizer: Bucketizer | None = None
     embedding: Embedding | None = None

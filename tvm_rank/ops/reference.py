@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tvm_rank.config.number import parse_float, parse_int64
-from tvm_rank.config.spec import Feature, HashBucket, NumBuckets, Vocabulary
+from tvm_rank.config.spec import Feature, Field, HashBucket, NumBuckets, Vocabulary
 from tvm_rank.errors import InputError
 from tvm_rank.ops.hashes import hash_farm, hash_std
 from tvm_rank.output import FeatureOutput
 
 __all__ = [
-    "ACCEPTED", "HASHES", "check_columns", "default_token_ids", "format_numbers", "hash_farm", "hash_std", "id_function",
+    "ACCEPTED", "HASHES", "check_column", "check_columns", "default_token_ids", "format_numbers", "hash_farm", "hash_std", "id_function",
     "is_number", "is_scalar_number", "parse_float", "parse_int64", "ragged", "readable", "row_in",
     "row_texts", "split_tokens", "text_ids", "texts", "tokens",
 ]  # fmt: skip
@@ -53,12 +53,17 @@ def check_columns(feature: Feature, columns: Sequence[pa.Array], rows: int, *, w
     if len(columns) != len(feature.fields):
         raise InputError(f"feature {feature.name!r}: wanted {len(feature.fields)} columns, got {len(columns)}")
     for field, column in zip(feature.fields, columns, strict=True):
-        where = f"feature {feature.name!r}, field {field.side}:{field.name}"
-        if not _is_accepted(column.type, with_map):
-            more = ", or map<string or int, number>" if with_map else ""
-            raise InputError(f"{where}: type {column.type} is not accepted; cast the column to {ACCEPTED}{more}")
-        if len(column) not in (rows, 1):
-            raise InputError(f"{where}: wanted {rows} rows, or 1 for all, got {len(column)}")
+        check_column(feature, field, column, rows, with_map=with_map)
+
+
+def check_column(feature: Feature, field: Field, column: pa.Array, rows: int, *, with_map: bool = False) -> None:
+    """The same for one column."""
+    where = f"feature {feature.name!r}, field {field.side}:{field.name}"
+    if not _is_accepted(column.type, with_map):
+        more = ", or map<string or int, number>" if with_map else ""
+        raise InputError(f"{where}: type {column.type} is not accepted; cast the column to {ACCEPTED}{more}")
+    if len(column) not in (rows, 1):
+        raise InputError(f"{where}: wanted {rows} rows, or 1 for all, got {len(column)}")
 
 
 def row_in(column: pa.Array, row: int) -> int:

@@ -10,6 +10,7 @@ from tvm_rank.config.spec import Feature
 from tvm_rank.ops import (
     combo_feature,
     id_feature,
+    lookup_feature,
     overlap_feature,
     raw_feature,
     regex_replace_feature,
@@ -23,6 +24,7 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
     "raw_feature": raw_feature.reference,
     "combo_feature": combo_feature.reference,
     "overlap_feature": overlap_feature.reference,
+    "lookup_feature": lookup_feature.reference,
     "regex_replace_feature": regex_replace_feature.reference,
     "text_normalizer": text_normalizer.reference,
     "tokenize_feature": tokenize_feature.reference,

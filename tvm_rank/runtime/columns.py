@@ -1,7 +1,8 @@
 """Request columns -> the descriptor table that kernels read (`te_schedules/column.py` draws it), without copying Arrow's buffers.
 
 Accepted: pyarrow arrays (also chunked), NumPy arrays and Python lists of int32, int64, float32, float64, string, lists of those, and
-maps from text or integers to numbers (weighted ids). Everything else is refused with its name and what would be accepted.
+maps from text or integers to numbers or text, where a feature reads a map. Everything else is refused with its name and what would be
+accepted.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ import pyarrow as pa
 
 from tvm_rank.errors import InputError
 
-WORDS = 17  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
+WORDS = 19  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
 TEXT, NUMBER, WEIGHTED = "text", "number", "weighted"
-FORMS = {pa.string(): 0, pa.int32(): 1, pa.int64(): 2, pa.float32(): 3, pa.float64(): 4}
+MAP_TEXT, MAP_NUMBER, NESTED = "map_text", "map_number", "nested"
+MAPS = (MAP_TEXT, MAP_NUMBER, NESTED)  # roles that read texts `key:value` or maps, and nothing else
+TEXT_FORM = 0
+FORMS = {pa.string(): TEXT_FORM, pa.int32(): 1, pa.int64(): 2, pa.float32(): 3, pa.float64(): 4}
 BYTES = {1: 4, 2: 8, 3: 4, 4: 8}
 FLOATS = (3, 4)
-ACCEPTED = "int32, int64, float32, float64, string, a list of one of them, or a map from string or integer to number"
+ACCEPTED = "int32, int64, float32, float64, string, a list of one of them, or a map from string or integer to number or string"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldUse:
-    """A field that kernels read: `side` user, context or item; `role` text (ids), number, or weighted (`key:weight` ids).
+    """A field that kernels read: `side` user, context or item; `role` is how its values are read.
 
-    Floats have a text form only by Arrow's cast, so a field that is read as text and as number is two uses.
+    text (ids) · number · weighted (`key:weight`, or a map to numbers) · map_text, map_number (`key:value`, or a map, whose values are
+    wanted as texts or as numbers) · nested (`key^key:value,...`, or a map to such texts). Floats have a text form only by Arrow's cast,
+    so a field that is read as text and as number is two uses.
     """
 
     side: str
@@ -101,11 +107,7 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
     """The words of one column. Arrays that must outlive the call are appended to `keep`. Raises InputError for a wrong type."""
     kind = array.type
     is_list, is_map = pa.types.is_list(kind), pa.types.is_map(kind)
-    element_type = kind.value_type if is_list else kind.key_type if is_map else kind
-    if element_type not in FORMS or (is_map and element_type in (pa.float32(), pa.float64())):
-        raise _refuse(where, array)
-    if is_map and use.role != WEIGHTED:
-        raise InputError(f"{where}: a map column fits only an id_feature with weighted: true, and is read here as {use.role}")
+    _check_type(array, use, where)
     if use.role != NUMBER:
         array = _with_text(array)
     keep.append(array)
@@ -120,8 +122,30 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
             words[6], words[7] = elements.buffers()[0].address, elements.offset
     _fill_elements(words, elements)
     if is_map:
-        _fill_weights(words, array.items, where)
+        items = _with_text(array.items) if use.role == MAP_TEXT else array.items
+        keep.append(items)
+        _fill_weights(words, items)
     return words
+
+
+def _check_type(array: pa.Array, use: FieldUse, where: str) -> None:
+    """Raise InputError unless the role can read a column of this type."""
+    kind = array.type
+    is_map = pa.types.is_map(kind)
+    element_type = kind.value_type if pa.types.is_list(kind) else kind.key_type if is_map else kind
+    if element_type not in FORMS or (is_map and (pa.types.is_floating(element_type) or kind.item_type not in FORMS)):
+        raise _refuse(where, array)
+    if is_map and use.role in (TEXT, NUMBER):
+        raise InputError(
+            f"{where}: a map column fits only a feature that reads `key:value` (an id_feature with weighted: true, lookup_feature, "
+            f"match_feature, kv_dot_product), and is read here as {use.role}"
+        )
+    if is_map and use.role == WEIGHTED and kind.item_type == pa.string():
+        raise InputError(f"{where}: the map's values are {kind.item_type}; weights are int32, int64, float32 or float64")
+    if is_map and use.role == NESTED and kind.item_type != pa.string():
+        raise InputError(f"{where}: the map's values are {kind.item_type}; wanted texts such as 'item:value,item:value'")
+    if use.role in MAPS and not is_map and element_type != pa.string():
+        raise InputError(f"{where}: a column of {kind} holds no `key:value`; give a map, string or list<string>")
 
 
 def _fill_elements(words: list[int], elements: pa.Array) -> None:
@@ -134,13 +158,17 @@ def _fill_elements(words: list[int], elements: pa.Array) -> None:
         words[16] = 0 if buffers[2] is None else buffers[2].size
 
 
-def _fill_weights(words: list[int], weights: pa.Array, where: str) -> None:
-    form = FORMS.get(weights.type)
-    if not form:
-        raise InputError(f"{where}: the map's values are {weights.type}; weights are int32, int64, float32 or float64")
-    words[10], words[11] = _address(weights.buffers()[1]) + weights.offset * BYTES[form], form
+def _fill_weights(words: list[int], weights: pa.Array) -> None:
+    """The values of a map. Word 10 is never 0 here: that says that the column is a map."""
+    buffers, form = weights.buffers(), FORMS[weights.type]
+    words[11], words[15] = form, min(words[15], len(weights))
+    if form:
+        words[10] = _address(buffers[1]) + weights.offset * BYTES[form] or 1
+    else:
+        words[17], words[10] = _address(buffers[1]) + 4 * weights.offset, _address(buffers[2]) or 1
+        words[18] = 0 if buffers[2] is None else buffers[2].size
     if weights.null_count:
-        words[12], words[13] = weights.buffers()[0].address, weights.offset
+        words[12], words[13] = buffers[0].address, weights.offset
 
 
 class Table:

@@ -16,6 +16,7 @@ from tvm_rank.config.keys import COMMON, KNOWN_TYPES
 from tvm_rank.config.types import (
     combo_feature,
     id_feature,
+    lookup_feature,
     overlap_feature,
     raw_feature,
     regex_replace_feature,
@@ -28,6 +29,7 @@ TYPES: dict[str, ModuleType] = {
     "raw_feature": raw_feature,
     "combo_feature": combo_feature,
     "overlap_feature": overlap_feature,
+    "lookup_feature": lookup_feature,
     "regex_replace_feature": regex_replace_feature,
     "text_normalizer": text_normalizer,
     "tokenize_feature": tokenize_feature,
