@@ -170,7 +170,7 @@ class _Graph:
         if not isinstance(result, relax.Tuple):
             result = relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(result.ty.fields))])
         fields = [*result.fields, *statuses]
-        types = relax.TupleType([*self.function.ret_ty.fields, *(relax.TensorType(dtype="int64", ndim=1) for _ in statuses)])
+        types = relax.TupleType([*self.function.ret_ty.fields, *(status.ty for status in statuses)])
         out = relax.Var("results", types)
         block = relax.DataflowBlock([*first, *body, relax.VarBinding(out, relax.Tuple(fields))])
         return relax.Function(self.function.params, relax.SeqExpr([block], out), types, self.function.is_pure, self.function.attrs)

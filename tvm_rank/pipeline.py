@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tvm
 from tvm import relax
 
+from relay_passes.add_entries import AddEntries
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
@@ -19,7 +20,7 @@ def phases(target: tvm.target.Target) -> dict[str, list[tvm.transform.Pass]]:
     transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [FuseDense(tiles_for(target)), HoistRequestSide(), LowerColumns()],
+        "graph": [FuseDense(tiles_for(target)), HoistRequestSide(), LowerColumns(), AddEntries()],
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(),

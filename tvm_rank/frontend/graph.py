@@ -8,14 +8,13 @@ R rows and taken to the items where it meets them; the passes push that `take` a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import tvm
 from tvm import relax, tirx
 
-from te_schedules import bind_columns, check_columns
 from te_schedules.column import WORDS
 from te_schedules.column_group import op
 from te_schedules.feature import Column
@@ -73,7 +72,6 @@ class _Builder:
                 result = self._dense(model, [self._input(binding) for binding in bindings])
                 out = bb.emit_output(relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(model.outputs))]))
             bb.emit_func_output(out)
-        self._column_functions()
         mod = bb.get()
         return RankGraph(mod=mod, request_uses=fields[True].uses, item_uses=fields[False].uses)
 
@@ -95,26 +93,6 @@ class _Builder:
             else:
                 known[binding.var] = self.bb.emit(value, binding.var.name)
         return _replaced(function.body.body, known)
-
-    def _column_functions(self) -> None:
-        """check_columns(columns) -> status (fields,), and bind_columns(sources, plan) -> columns (fields, WORDS): see `te_schedules`."""
-
-        def tensor(fields: tirx.Var, *width: int) -> relax.TensorType:
-            return relax.TensorType([fields, *width], "int64")
-
-        checked, bound = (tirx.Var("fields", "int64") for _ in range(2))  # two functions may not share a symbol
-        self._function("check_columns", check_columns.prim_func, [tensor(checked, WORDS)], tensor(checked))
-        inputs = [relax.TensorType([3], "int64"), tensor(bound, len(bind_columns.PLAN))]
-        self._function("bind_columns", bind_columns.prim_func, inputs, tensor(bound, WORDS))
-
-    def _function(self, name: str, prim_func: Callable, inputs: list[relax.TensorType], output: relax.TensorType) -> None:
-        """A function of the module that calls one kernel."""
-        params = [relax.Var(f"p{k}", kind) for k, kind in enumerate(inputs)]
-        kernel = self.bb.add_func(prim_func(f"{name}_kernel"), f"{name}_kernel")
-        with self.bb.function(name, params, attrs={"global_symbol": name}):
-            with self.bb.dataflow():
-                result = self.bb.emit_output(relax.call_tir(kernel, relax.Tuple(params), output))
-            self.bb.emit_func_output(result)
 
     def _input(self, binding: Binding) -> relax.Expr:
         """The value of a model input: runs of features of one side, side by side."""

@@ -8,7 +8,7 @@ import os
 import pathlib
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,12 +83,11 @@ def check_machine(manifest: Manifest, where: str) -> None:
 
 @dataclass(frozen=True)
 class _Machine:
-    """A virtual machine, and its functions."""
+    """A virtual machine, and its functions (`relay_passes/add_entries.py`)."""
 
     module: Any
-    main: Any
-    check_columns: Any
-    bind_columns: Any
+    rank_columns: Any
+    rank_batches: Any
 
 
 class Engine:
@@ -105,6 +104,7 @@ class Engine:
         self._stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
+        self._zeros = _aligned((0,), np.int32)
         self._machines: collections.deque[_Machine] = collections.deque()
         self._machines.append(self._new_machine())
 
@@ -125,7 +125,7 @@ class Engine:
     def _new_machine(self) -> _Machine:
         machine = self._library["vm_load_executable"]()
         machine["vm_initialization"](CPU, 0, POOLED)
-        return _Machine(machine, machine["main"], machine["check_columns"], machine["bind_columns"])
+        return _Machine(machine, machine["rank_columns"], machine["rank_batches"])
 
     @contextlib.contextmanager
     def _machine(self) -> Iterator[_Machine]:
@@ -174,39 +174,56 @@ class Engine:
     ) -> Scores:
         """Rank record batches, whose structs a kernel reads."""
         requests, count = user.num_rows, items.num_rows
-        index = _item_request(item_request, requests, count)
-        if count == 0:
+        if (index := self._index(item_request, requests, count)).size == 0:
             return self._no_scores()
         with self._machine() as machine, Exported(user) as user_struct, Exported(items) as item_struct:
             sources = np.array([user_struct.address, item_struct.address, index.ctypes.data], np.int64)
-            tables = [machine.bind_columns(sources, plan) for plan in plans]
-            return self._run(machine, tables, requests, count, index)
+            return self._run(machine.rank_batches, (sources, *plans), requests, count, index)
 
     def _rank_columns(self, user: Any, items: Any, item_request: Any) -> Scores:
         """Rank columns of any kind."""
         user_columns, requests = _read(user, _names(self.manifest, request=True), "user")
         item_columns, count = _read(items, _names(self.manifest, request=False), "items")
-        index = _item_request(item_request, requests, count)
-        if count == 0:
+        if (index := self._index(item_request, requests, count)).size == 0:
             return self._no_scores()
         request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
         item_table = self._table(
             self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None
         )
         with self._machine() as machine:
-            return self._run(machine, [request_table.words, item_table.words], requests, count, index)
+            return self._run(machine.rank_columns, (request_table.words, item_table.words), requests, count, index)
 
-    def _run(self, machine: _Machine, tables: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:
-        """Check the descriptor tables, then score. What the tables point to must stay alive meanwhile."""
+    def _run(self, function: Callable, columns: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:
+        """Call a function of the module. What `columns` points to must stay alive meanwhile."""
         tvm_runtime.use_threads(self.threads)
-        for words, uses in zip(tables, (self.manifest.request_fields, self.manifest.item_fields), strict=True):
-            check(uses, np.from_dlpack(machine.check_columns(words)))
-        results = machine.main(*tables, self._shape((requests, count)), index, *self._stacks)
-        arrays = [np.array(np.from_dlpack(results[k])) for k in range(len(results))]
-        outputs = len(self.manifest.outputs)
-        for status, refusals in zip(arrays[outputs:], self._refusals, strict=True):
-            raise_refusal(status, refusals)
-        return {o.name: a for o, a in zip(self.manifest.outputs, arrays, strict=False)}
+        results = function(*columns, self._shape((requests, count)), index, *self._stacks)
+        names = [output.name for output in self.manifest.outputs]
+        status = np.from_dlpack(results[len(names)])
+        if status.any():
+            self._refuse(status)
+        return {name: np.array(np.from_dlpack(results[k])) for k, name in enumerate(names)}
+
+    def _refuse(self, status: np.ndarray) -> None:
+        """Raise InputError for what the statuses say: of the request's columns, of the items' columns, of the kernels of features."""
+        first = 0
+        for uses in (self.manifest.request_fields, self.manifest.item_fields):
+            end = first + max(1, len(uses))
+            check(uses, status[first:end])
+            first = end
+        for refusals in self._refusals:
+            end = first + max(1, len(refusals))
+            raise_refusal(status[first:end], refusals)
+            first = end
+
+    def _index(self, given: Any, requests: int, count: int) -> np.ndarray:
+        """item_request as (N,) int32; for one request the kept zeros, since making an array costs more than many a kernel."""
+        if given is not None or requests != 1:
+            return _item_request(given, requests, count)
+        zeros = self._zeros
+        if len(zeros) < count:
+            self._zeros = zeros = _aligned((2 * count,), np.int32)
+            zeros[:] = 0
+        return zeros[:count]
 
     def _no_scores(self) -> Scores:
         return {o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs}
@@ -268,12 +285,7 @@ def _item_request(given: Any, requests: int, count: int) -> np.ndarray:
         raise InputError("user: has no rows; give one row per request")
     index = _aligned((count,), np.int32)
     if given is None:
-        if requests != 1:
-            raise InputError(
-                f"item_request: not given, and user has {requests} rows; give the user row of each of the {count} items"
-            )
-        index[:] = 0
-        return index
+        raise InputError(f"item_request: not given, and user has {requests} rows; give the user row of each of the {count} items")
     try:
         values = np.asarray(given)
     except ValueError as error:
