@@ -24,11 +24,11 @@ from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.record_batch import Exported, one_batch, plan
+from tvm_rank.runtime.row_map import RowMap
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
 
 Scores = dict[str, np.ndarray]
 CPU, POOLED = 1, 2  # DLPack's device type, TVM's pooling allocator
-ALIGNMENT = 64
 
 
 def load(
@@ -104,7 +104,7 @@ class Engine:
         self._stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
-        self._zeros = _aligned((0,), np.int32)
+        self._row_map = RowMap()
         self._machines: collections.deque[_Machine] = collections.deque()
         self._machines.append(self._new_machine())
 
@@ -174,7 +174,7 @@ class Engine:
     ) -> Scores:
         """Rank record batches, whose structs a kernel reads."""
         requests, count = user.num_rows, items.num_rows
-        if (index := self._index(item_request, requests, count)).size == 0:
+        if (index := self._row_map.index(item_request, requests, count)).size == 0:
             return self._no_scores()
         with self._machine() as machine, Exported(user) as user_struct, Exported(items) as item_struct:
             sources = np.array([user_struct.address, item_struct.address, index.ctypes.data], np.int64)
@@ -184,7 +184,7 @@ class Engine:
         """Rank columns of any kind."""
         user_columns, requests = _read(user, _names(self.manifest, request=True), "user")
         item_columns, count = _read(items, _names(self.manifest, request=False), "items")
-        if (index := self._index(item_request, requests, count)).size == 0:
+        if (index := self._row_map.index(item_request, requests, count)).size == 0:
             return self._no_scores()
         request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
         item_table = self._table(
@@ -214,16 +214,6 @@ class Engine:
             end = first + max(1, len(refusals))
             raise_refusal(status[first:end], refusals)
             first = end
-
-    def _index(self, given: Any, requests: int, count: int) -> np.ndarray:
-        """item_request as (N,) int32; for one request the kept zeros, since making an array costs more than many a kernel."""
-        if given is not None or requests != 1:
-            return _item_request(given, requests, count)
-        zeros = self._zeros
-        if len(zeros) < count:
-            self._zeros = zeros = _aligned((2 * count,), np.int32)
-            zeros[:] = 0
-        return zeros[:count]
 
     def _no_scores(self) -> Scores:
         return {o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs}
@@ -277,30 +267,3 @@ def _read(table: Any, names: tuple[str, ...], where: str) -> tuple[dict[str, Any
         if wrong := [f"{name!r} has {len(array)}" for name, array in arrays.items() if len(array) not in (1, rows)]:
             raise InputError(f"{where}: {rows} rows, but {', '.join(wrong)}; give each column as many rows, or one for all")
     return arrays, rows
-
-
-def _item_request(given: Any, requests: int, count: int) -> np.ndarray:
-    """item_request as (N,) int32 inside [0, requests)."""
-    if requests == 0:
-        raise InputError("user: has no rows; give one row per request")
-    index = _aligned((count,), np.int32)
-    if given is None:
-        raise InputError(f"item_request: not given, and user has {requests} rows; give the user row of each of the {count} items")
-    try:
-        values = np.asarray(given)
-    except ValueError as error:
-        raise InputError(f"item_request: wanted {count} integers, one per item ({error})") from error
-    if values.shape != (count,) or values.dtype.kind not in "iu":
-        raise InputError(f"item_request: wanted {count} integers, one per item; got {values.dtype} {values.shape}")
-    if count and (values.min() < 0 or values.max() >= requests):
-        raise InputError(f"item_request: leads to user rows {values.min()} to {values.max()}; user has {requests} rows")
-    index[:] = values
-    return index
-
-
-def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """An empty array whose data begins at a multiple of ALIGNMENT, as generated code may expect of tensors."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.empty(size + ALIGNMENT, np.uint8)
-    skip = -room.ctypes.data % ALIGNMENT
-    return room[skip : skip + size].view(dtype).reshape(shape)
