@@ -28,7 +28,7 @@ from te_schedules.tokens import INT_TEXT_BYTES, Text, find_byte, for_each_token
 Expr = Any
 ENTRY = 32
 WORD, ADDRESS, KEY_LENGTH, VALUE_LENGTH, VALUE = 0, 8, 16, 20, 24
-INTEGER, ELEMENT, BARE = -1, -1, -2
+INTEGER, ELEMENT, BARE = -1, -2, -3
 SCAN = 16  # entries that are always searched one by one
 ASKED = 3  # look-ups in a row of more entries, before an index is built
 _MIX = 0x9E3779B97F4A7C15  # the odd number next to 2**64 / golden ratio
@@ -92,7 +92,7 @@ class MapRow:
         with T.If(self._in_texts):
             with T.Then():
                 intrin.assign(cut, find_byte(text.address, end, self._delimiter))
-                intrin.assign(value, cut[0] + T.int64(1))
+                intrin.assign(value, T.min(cut[0] + T.int64(1), end))
                 intrin.assign(length, end - value[0])
             with T.Else(), T.If(self.field.is_map), T.Then(), T.If(self.field.item_is_valid(element)), T.Then():
                 intrin.assign(length, ELEMENT)

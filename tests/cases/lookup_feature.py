@@ -68,6 +68,7 @@ def _map(rows: list, key: pa.DataType = _STRING, item: pa.DataType = _STRING) ->
 COLUMNS: dict[str, tuple[pa.Array, pa.Array]] = {
     "texts": (column(_TEXT_ROWS, _STRING), _KEYS),
     "lists": (column([[b"a:1", b"b:2"], [b"a:1\x1db:2"], [None, b"", b"a"], None, [], [b"a:5"], [b"a:1", b"a:2", b"a:"]], _LIST), _KEYS),
+    "keys-without-values": (column([b"a", b"b:1\x1da", b"a:", b"a:1\x1da", b":", b"a\x1d\x1da:2"], _STRING), column([b"a|b"], _STRING)),
     "one-map-for-all": (column([b"a:0.5\x1db:-0.25\x1dc:1e3"], _STRING), _KEYS),
     "one-key-for-all": (column(_TEXT_ROWS, _STRING), column([b"b|a"], _STRING)),
     "maps-to-texts": (_map([[(b"a", b"1"), (b"b", b"1,x,3")], [(b"a", None), (b"c", b"")], None, [], [(b"b", b"2")], [(b"a", b"0x1")],

@@ -13,7 +13,8 @@ from oracle import Compiled, named
 from tvm_rank.errors import InputError
 
 KEYS = (pa.string(), pa.int32(), pa.int64())
-MAPS = (pa.string(), pa.list_(pa.string()), *(pa.map_(key, item) for key in KEYS for item in arrow.SCALARS))
+TEXTS = (pa.string(), pa.list_(pa.string()))
+MAPS = (*(4 * TEXTS), *(pa.map_(key, item) for key in KEYS for item in arrow.SCALARS))
 
 
 @pytest.fixture(scope="module")
