@@ -13,6 +13,32 @@ from te_schedules import intrin
 from te_schedules.column import WORDS, Word
 from te_schedules.column_group.kernel import OPERATOR
 
+# The loop as LLVM, since LLVM makes vectors of it where the addresses are pointers, and not where they are integers.
+_FALLS = """
+define linkonce_odr i32 @rank_falls(i64 %address, i64 %count) {
+start:
+  %offsets = inttoptr i64 %address to ptr
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %loop, label %end
+loop:
+  %k = phi i64 [ 0, %start ], [ %next, %loop ]
+  %before = phi i32 [ 0, %start ], [ %found, %loop ]
+  %next = add nuw nsw i64 %k, 1
+  %here = getelementptr i32, ptr %offsets, i64 %k
+  %there = getelementptr i32, ptr %offsets, i64 %next
+  %x = load i32, ptr %here, align 1
+  %y = load i32, ptr %there, align 1
+  %less = icmp slt i32 %y, %x
+  %bit = zext i1 %less to i32
+  %found = or i32 %before, %bit
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %loop, label %end
+end:
+  %result = phi i32 [ 0, %start ], [ %found, %loop ]
+  ret i32 %result
+}
+"""
+
 
 def prim_func(name: str = "check_columns"):
     """The kernel: columns (fields, WORDS) int64 -> status (fields,) int64, 1 where an offset is wrong, else 0."""
@@ -23,7 +49,7 @@ def prim_func(name: str = "check_columns"):
         fields = T.int64()
         columns = T.match_buffer(columns_handle, (fields, WORDS), "int64", align=8)
         status = T.match_buffer(status_handle, (fields,), "int64", align=8)
-        with intrin.imports(), T.serial(fields) as f:
+        with intrin.imports(), T.attr(0, "pragma_import_llvm", _FALLS), T.serial(fields) as f:
             T.buffer_store(status, T.int64(0), [f])
             rows = T.bind(columns[f, int(Word.ROWS)])
             first, end = intrin.local("int64", 0), intrin.local("int64", rows)
@@ -47,8 +73,6 @@ def _check(status, f, offsets, first, end, limit) -> None:
     def offset(k):
         return T.cast(intrin.load("int32", offsets + k * T.int64(4)), "int64")
 
-    wrong = intrin.local("int64", T.cast(offset(first) < T.int64(0), "int64"))
-    with T.serial(first, end) as k:
-        intrin.assign(wrong, T.bitwise_or(wrong[0], T.cast(offset(k + T.int64(1)) < offset(k), "int64")))
-    with T.If(T.Or(wrong[0] != T.int64(0), offset(end) > limit)), T.Then():
+    falls = intrin.let(T.call_extern("int32", "rank_falls", offsets + first * T.int64(4), end - first))
+    with T.If(T.Or(T.Or(falls != 0, offset(first) < T.int64(0)), offset(end) > limit)), T.Then():
         T.buffer_store(status, T.int64(1), [f])
