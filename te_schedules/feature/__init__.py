@@ -5,10 +5,11 @@ from __future__ import annotations
 from te_schedules.feature.combo_feature import ComboKind
 from te_schedules.feature.id_feature import IdKind
 from te_schedules.feature.kind import Column, Kind, Scope
+from te_schedules.feature.kv_dot_product import KvDotKind
 from te_schedules.feature.lookup_feature import LookupKind
 from te_schedules.feature.overlap_feature import OverlapKind
 from te_schedules.feature.raw_feature import RawKind
 
-KINDS: dict[str, type] = {kind.stem: kind for kind in (IdKind, RawKind, ComboKind, OverlapKind, LookupKind)}
+KINDS: dict[str, type] = {kind.stem: kind for kind in (IdKind, RawKind, ComboKind, OverlapKind, LookupKind, KvDotKind)}
 
-__all__ = ["KINDS", "Column", "ComboKind", "IdKind", "Kind", "LookupKind", "OverlapKind", "RawKind", "Scope"]
+__all__ = ["KINDS", "Column", "ComboKind", "IdKind", "Kind", "KvDotKind", "LookupKind", "OverlapKind", "RawKind", "Scope"]

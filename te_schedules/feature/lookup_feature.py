@@ -163,21 +163,9 @@ class LookupKind(TextKind):
         return intrin.let(hits[0])
 
     def normalized(self, scope, number):
-        """A float64 as the float32 of the output: rounded before it is normalized if the map's values are numbers, else behind."""
-
-        def through(dtype: str):
-            value = intrin.let(T.cast(number, dtype))
-            return T.cast(normalize.emit(self.normalizer, value, lambda k: scope.float("normalizer", k), dtype), "float32")
-
-        if self.normalizer is None:
-            return intrin.let(T.cast(number, "float32"))
-        result = intrin.local("float32", 0.0)
-        with T.If(scope.map_row.values_are_text):
-            with T.Then():
-                intrin.assign(result, through("float64"))
-            with T.Else():
-                intrin.assign(result, through("float32"))
-        return intrin.let(result[0])
+        """A float64 as the float32 of the output."""
+        is_text = scope.map_row.values_are_text
+        return normalize.emit_double(self.normalizer, number, is_text, lambda k: scope.float("normalizer", k))
 
 
 class _Vectors:

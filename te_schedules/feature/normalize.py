@@ -70,3 +70,18 @@ def emit(shape, x, constant: Callable[[int], object], dtype: str):
         _, emitter = SIMPLE[shape]
         return intrin.let(emitter(x, lambda k: intrin.let(T.cast(constant(k), dtype)), dtype))
     return intrin.let(T.cast(formula.emit(shape, intrin.let(T.cast(x, "float64")), constant), dtype))
+
+
+def emit_double(shape, number, is_text, constant: Callable[[int], object]):
+    """The float32 of a float64 that was computed from several values: if they came as text (condition `is_text`) it is normalized in
+    float64 and then rounded, else it is rounded first and normalized in float32."""
+    if shape is None:
+        return intrin.let(T.cast(number, "float32"))
+    result = intrin.local("float32", 0.0)
+    with T.If(is_text):
+        with T.Then():
+            intrin.assign(result, T.cast(emit(shape, number, constant, "float64"), "float32"))
+        with T.Else():
+            rounded = intrin.let(T.cast(number, "float32"))
+            intrin.assign(result, T.cast(emit(shape, rounded, constant, "float32"), "float32"))
+    return intrin.let(result[0])

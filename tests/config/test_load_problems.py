@@ -39,7 +39,7 @@ FEATURE_PROBLEMS = [
     (HASHED | {"zzz": 1}, "features[0].zzz: unknown key; id_feature takes combiner, default_bucketize_value,"),
     (
         HASHED | {"boundaries": [1]},
-        "features[0].boundaries: belongs to raw_feature, overlap_feature and lookup_feature, not to id_feature; remove it",
+        "features[0].boundaries: belongs to raw_feature, overlap_feature, lookup_feature",
     ),
     (RAW | {"bucketize_boundaries": "1,2"}, "features[0].bucketize_boundaries: is a key of the legacy engine; write 'boundaries'"),
     (HASHED | {"value_dim": 1, "value_dimension": 1}, "features[0].value_dimension: the same key as 'value_dim'; keep one of them"),

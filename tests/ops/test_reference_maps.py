@@ -163,3 +163,53 @@ def test_a_wrong_lookup_is_told_where_and_what(keys, message):
 def test_a_column_that_holds_no_map_is_refused(column):
     with pytest.raises(InputError, match="holds no `key:value`"):
         looked_up(column, pa.array(["a"]))
+
+
+# ---------------------------------------------------------------- kv_dot_product
+
+
+def dot(query: pa.Array, document: pa.Array, **more):
+    feature = {"feature_type": "kv_dot_product", "query": "user:q", "document": "item:d", "separator": "|", **more}
+    return output_of(feature, query, document)
+
+
+VECTORS = {
+    "text": pa.array(["a:0.5|b:2"]),
+    "list": pa.array([["a:0.5", "b:2"]]),
+    "map": pa.array([[("a", 0.5), ("b", 2.0)]], pa.map_(pa.string(), pa.float64())),
+}
+
+
+@pytest.mark.parametrize("query", VECTORS.values(), ids=VECTORS)
+@pytest.mark.parametrize("document", VECTORS.values(), ids=VECTORS)
+def test_vectors_of_all_forms_have_one_dot_product(query, document):
+    assert dot(query, document).dense.tolist() == [[4.25]]
+
+
+def test_keys_without_weights_count_1():
+    assert dot(pa.array(["a|b|c"]), pa.array(["b|a:x|d"])).dense.tolist() == [[2.0]]
+    assert dot(pa.array([[1, 2]]), pa.array(["2:5|1"])).dense.tolist() == [[6.0]]
+
+
+def test_of_equal_keys_of_a_dot_product_the_last_counts():
+    assert dot(pa.array(["a:1|a:3"]), pa.array(["a:10|a:2"])).dense.tolist() == [[6.0]]
+
+
+def test_a_dot_product_without_a_common_key_is_the_default():
+    query, document = pa.array(["a", None, "a"]), pa.array(["b", "a", ""])
+    assert dot(query, document, default_value="0.5", normalizer="method=minmax,min=1,max=2").dense.tolist() == [[0.5]] * 3
+    assert rows_of(dot(query, document, default_value="", boundaries=[0, 1])) == [[1]] * 3
+
+
+def test_a_dot_product_is_normalized_in_float32_only_without_text():
+    zscore = {"normalizer": "method=zscore,mean=0.1,standard_deviation=0.3", "boundaries": [-1, 0, 0.1, 0.5, 1]}
+    tenth = pa.array([[("a", 0.1)]], pa.map_(pa.string(), pa.float64()))
+    one = pa.array([[("a", 1.0)]], pa.map_(pa.string(), pa.float64()))
+    assert rows_of(dot(tenth, one, **zscore)) == [[2]]
+    assert rows_of(dot(pa.array(["a:0.1"]), pa.array(["a"]), **zscore)) == [[1]]
+
+
+@pytest.mark.parametrize("delimiter", ["", "::", "|", "\x1d", "1", "e", ".", "é"])
+def test_a_delimiter_that_cannot_be_told_apart_is_refused(delimiter):
+    with pytest.raises(ConfigError, match="kv_delimiter: wanted one ASCII character that is in no number and no separator"):
+        dot(pa.array(["a"]), pa.array(["a"]), kv_delimiter=delimiter)

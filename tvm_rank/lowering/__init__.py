@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from te_schedules.feature import Column
 from tvm_rank.config.spec import Feature
-from tvm_rank.lowering import combo_feature, id_feature, lookup_feature, overlap_feature, raw_feature
+from tvm_rank.lowering import combo_feature, id_feature, kv_dot_product, lookup_feature, overlap_feature, raw_feature
 from tvm_rank.lowering.fields import FieldTable
 
 LOWERINGS: dict[str, Callable[..., Column]] = {
@@ -15,6 +15,7 @@ LOWERINGS: dict[str, Callable[..., Column]] = {
     "combo_feature": combo_feature.column,
     "overlap_feature": overlap_feature.column,
     "lookup_feature": lookup_feature.column,
+    "kv_dot_product": kv_dot_product.column,
 }
 
 

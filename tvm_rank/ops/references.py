@@ -10,6 +10,7 @@ from tvm_rank.config.spec import Feature
 from tvm_rank.ops import (
     combo_feature,
     id_feature,
+    kv_dot_product,
     lookup_feature,
     overlap_feature,
     raw_feature,
@@ -25,6 +26,7 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
     "combo_feature": combo_feature.reference,
     "overlap_feature": overlap_feature.reference,
     "lookup_feature": lookup_feature.reference,
+    "kv_dot_product": kv_dot_product.reference,
     "regex_replace_feature": regex_replace_feature.reference,
     "text_normalizer": text_normalizer.reference,
     "tokenize_feature": tokenize_feature.reference,

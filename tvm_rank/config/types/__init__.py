@@ -16,6 +16,7 @@ from tvm_rank.config.keys import COMMON, KNOWN_TYPES
 from tvm_rank.config.types import (
     combo_feature,
     id_feature,
+    kv_dot_product,
     lookup_feature,
     overlap_feature,
     raw_feature,
@@ -30,6 +31,7 @@ TYPES: dict[str, ModuleType] = {
     "combo_feature": combo_feature,
     "overlap_feature": overlap_feature,
     "lookup_feature": lookup_feature,
+    "kv_dot_product": kv_dot_product,
     "regex_replace_feature": regex_replace_feature,
     "text_normalizer": text_normalizer,
     "tokenize_feature": tokenize_feature,
