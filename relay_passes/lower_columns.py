@@ -25,6 +25,9 @@ from tvm import relax
 from te_schedules.column_group import kernel, op, sinks
 from te_schedules.column_group.layout import Use, lay_out
 from te_schedules.column_group.pool import Pool
+from te_schedules.feature import Column
+from te_schedules.feature.kind import procedures_of
+from te_schedules.procedure import prim_funcs
 
 REFUSALS = "rank.refusals"
 GROUPS = "rank.groups"
@@ -74,7 +77,7 @@ class LowerColumns:
         builder = relax.BlockBuilder(mod)
         bindings: list[relax.VarBinding] = []
         replaced: dict[relax.Var, relax.Expr] = {}
-        statuses, refusals, described = [], [], []
+        statuses, refusals, described, columns = [], [], [], []
         for group in groups:
             lowered = _Kernel(graph, group)
             name = f"{group.columns.name.removesuffix('_columns')}_features"
@@ -88,7 +91,9 @@ class LowerColumns:
             statuses.append(relax.TupleGetItem(outs, len(group.outputs)))
             refusals.append(list(lowered.layout.refusals))
             described += [{"kernel": name, **section} for section in lowered.describe()]
+            columns += lowered.columns
         mod = builder.get()
+        mod.update(tvm.IRModule(prim_funcs(procedures_of(columns))))
         mod[self.function] = graph.rewritten(bindings, replaced, statuses).with_attrs(
             {REFUSALS: json.dumps(refusals), GROUPS: json.dumps(described)}
         )
@@ -183,6 +188,7 @@ class _Kernel:
         self.graph, self.group = graph, group
         self.stacks: list[relax.Var] = []
         uses, self.outputs = [], []
+        self.columns: list[Column] = []
         for number, output in enumerate(group.outputs):
             out = 0
             for part in output.parts:
@@ -194,6 +200,7 @@ class _Kernel:
 
     def _use(self, part: relax.Var, number: int, out: int) -> Use:
         value, column = self.graph.values[part], op.decode(self.graph.feature(part))
+        self.columns.append(column)
         if op.is_call(value, op.LOOKUP):
             stack = value.args[1]
             if stack not in self.stacks:

@@ -56,7 +56,7 @@ class Form(IntEnum):
 
 
 DTYPES = {Form.INT32: "int32", Form.INT64: "int64", Form.FLOAT32: "float32", Form.FLOAT64: "float64"}
-_BYTES = {Form.INT32: 4, Form.INT64: 8, Form.FLOAT32: 4, Form.FLOAT64: 8}
+BYTES = {Form.INT32: 4, Form.INT64: 8, Form.FLOAT32: 4, Form.FLOAT64: 8}
 
 
 def bit(address, index):
@@ -70,7 +70,7 @@ def load_number(form, address, index, dtype: str):
     """Element `index` of the array of `form` (a run-time Form of numbers) at `address`, converted to `dtype`."""
 
     def read(kind: Form):
-        value = intrin.load(DTYPES[kind], address + index * T.int64(_BYTES[kind]))
+        value = intrin.load(DTYPES[kind], address + index * T.int64(BYTES[kind]))
         # int64 -> float32 in one rounding, as NumPy and C do
         return T.cast(value, dtype)
 

@@ -51,7 +51,7 @@ def encode(column: Column) -> str:
     """The `column` attribute: everything but the arrays, which are arguments in the order of their names."""
     return json.dumps(
         {"name": column.name, "type": column.kind.stem, "kind": dataclasses.asdict(cast(Any, column.kind)), "fields": column.fields,
-         "ints": dict(column.ints), "arrays": sorted(column.arrays)},
+         "ints": dict(column.ints), "arrays": sorted(column.arrays), "trees": column.trees},
         sort_keys=True,
     )  # fmt: skip
 
@@ -61,7 +61,8 @@ def decode(call: relax.Call) -> Column:
     text = json.loads(str(call.attrs["column"]))
     kind = KINDS[text["type"]](**{name: _untuple(value) for name, value in text["kind"].items()})
     arrays = {name: call.args[2 + k].value.numpy() for k, name in enumerate(text["arrays"])}
-    return Column(name=text["name"], kind=kind, fields=tuple(text["fields"]), ints=text["ints"], arrays=arrays)
+    fields, trees = tuple(text["fields"]), _untuple(text["trees"])
+    return Column(name=text["name"], kind=kind, fields=fields, ints=text["ints"], arrays=arrays, trees=trees)
 
 
 def dimension(column: Column) -> int:

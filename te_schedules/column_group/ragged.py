@@ -18,6 +18,8 @@ from te_schedules.column_group import kernel, sinks
 from te_schedules.column_group.layout import Layout, Use, lay_out
 from te_schedules.column_group.op import dimension
 from te_schedules.feature import Column
+from te_schedules.feature.kind import procedures_of
+from te_schedules.procedure import prim_funcs
 
 
 def id_layout(columns: Sequence[Column], sink: sinks.Count | sinks.Ragged) -> Layout:
@@ -54,4 +56,5 @@ def module(columns: Sequence[Column], fields: int, knobs: kernel.Knobs) -> tuple
     if numbers:
         width = sum(dimension(column) for column in numbers)
         add("numbers", number_layout(numbers), [], [kernel.Argument("out0", ("rows", width), "float32")])
+    functions |= prim_funcs(procedures_of(columns))
     return tvm.IRModule(functions), layouts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from te_schedules.feature.combo_feature import ComboKind
+from te_schedules.feature.expr_feature import ExprKind
 from te_schedules.feature.id_feature import IdKind
 from te_schedules.feature.kind import Column, Kind, Scope
 from te_schedules.feature.kv_dot_product import KvDotKind
@@ -10,6 +11,29 @@ from te_schedules.feature.lookup_feature import LookupKind
 from te_schedules.feature.overlap_feature import OverlapKind
 from te_schedules.feature.raw_feature import RawKind
 
-KINDS: dict[str, type] = {kind.stem: kind for kind in (IdKind, RawKind, ComboKind, OverlapKind, LookupKind, KvDotKind)}
+KINDS: dict[str, type] = {
+    kind.stem: kind
+    for kind in (
+        IdKind,
+        RawKind,
+        ComboKind,
+        OverlapKind,
+        LookupKind,
+        KvDotKind,
+        ExprKind,
+    )
+}
 
-__all__ = ["KINDS", "Column", "ComboKind", "IdKind", "Kind", "KvDotKind", "LookupKind", "OverlapKind", "RawKind", "Scope"]
+__all__ = [
+    "KINDS",
+    "Column",
+    "ComboKind",
+    "ExprKind",
+    "IdKind",
+    "Kind",
+    "KvDotKind",
+    "LookupKind",
+    "OverlapKind",
+    "RawKind",
+    "Scope",
+]

@@ -29,21 +29,21 @@ def _truth(condition):
     return T.cast(condition, "float64")
 
 
-def _differ(a, b):
+def differ(a, b):
     """Condition: a is not b; true when one is NaN. TVM's own `!=` is false then, and so is what its simplifier makes of `not (a == b)`."""
     return intrin.let(T.cast(a == b, "int32")) == T.int32(0)
 
 
 def _true(x):
     """Condition: x counts as true, as every number but 0 does, NaN included."""
-    return _differ(x, _f(0.0))
+    return differ(x, _f(0.0))
 
 
 def _libm(name: str) -> Callable:
     return lambda *args: intrin.let(T.call_extern("float64", name, *args))
 
 
-def _integer(x):
+def truncated(x):
     """The int64 that x is truncated to; 0 for NaN, clamped at the ends of the range."""
     limit = 2.0**63
     clamped = T.if_then_else(x >= _f(limit), T.max_value("int64"), T.cast(x, "int64"))
@@ -52,7 +52,7 @@ def _integer(x):
 
 
 def _bitwise(combine: Callable) -> Callable:
-    return lambda a, b: T.cast(combine(_integer(a), _integer(b)), "float64")
+    return lambda a, b: T.cast(combine(truncated(a), truncated(b)), "float64")
 
 
 BINARY = {
@@ -62,7 +62,7 @@ BINARY = {
     "&": _bitwise(T.bitwise_and),
     "<=": lambda a, b: _truth(a <= b),
     ">=": lambda a, b: _truth(a >= b),
-    "!=": lambda a, b: _truth(_differ(a, b)),
+    "!=": lambda a, b: _truth(differ(a, b)),
     "==": lambda a, b: _truth(a == b),
     "<": lambda a, b: _truth(a < b),
     ">": lambda a, b: _truth(a > b),

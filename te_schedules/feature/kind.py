@@ -10,7 +10,7 @@ A further feature type is one file here with a frozen dataclass that overrides t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import bucketize, intrin
 from te_schedules import column as arrow
+from te_schedules.procedure import Procedure
 from te_schedules.tokens import Text
 
 Expr = Any
@@ -31,6 +32,11 @@ class Kind:
     """What shapes the code of a feature. Subclasses are frozen dataclasses, so that equal kinds compare equal."""
 
     stem: ClassVar[str]  # the feature type, also the name of the Relax operator: rank.<stem>
+
+    @classmethod
+    def procedures(cls, columns: Iterable[Column]) -> Iterable[Procedure]:  # noqa: ARG003  for those that override it
+        """What the code of these columns, which are of this class, calls."""
+        return ()
 
     @property
     def inputs(self) -> int:
@@ -108,8 +114,8 @@ class Column:
     """One feature as kernels see it.
 
     fields: rows of the descriptor table · ints: named int64 constants · arrays: named int64, float64 or uint8 vectors; a kernel
-    finds `<name>_at` (its place in the vector of its dtype) and `<name>_count`. Each column has the ints `limit` (ids kept of a
-    row) and the array `default_ids` (ids of a missing row) if it yields ids.
+    finds `<name>_at` (its place in the vector of its dtype) and `<name>_count` · trees: formulas, for `Kind.procedures`. Each column
+    has the ints `limit` (ids kept of a row) and the array `default_ids` (ids of a missing row) if it yields ids.
     """
 
     name: str
@@ -117,6 +123,7 @@ class Column:
     fields: tuple[int, ...]
     ints: Mapping[str, int] = field(default_factory=dict)
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trees: tuple[Any, ...] = ()
 
 
 class Scope:
@@ -126,6 +133,7 @@ class Scope:
         self._buffers, self._places, self._first, self._status = buffers, places, first, status
         self._bound: dict[str, Expr] = {}
         self.joined: Any = None  # the buffer of a kind that joins texts
+        self.state: Any = None  # what `prepare` of a kind leaves for its rows
         self._closers: list[Callable[[], None]] = []
         self.fields = tuple(arrow.Field(buffers.columns, self.int(f"field{k}")) for k in range(fields))
 
@@ -152,6 +160,14 @@ class Scope:
         """The k-th float64 of the array `name`."""
         return self.float_at(self.int(f"{name}_at") + T.int64(k))
 
+    def int_address(self, index: Expr) -> Expr:
+        """Address of an element of the int64 vector."""
+        return intrin.address_of(self._buffers.ints, index)
+
+    def float_address(self, index: Expr) -> Expr:
+        """Address of an element of the float64 vector."""
+        return intrin.address_of(self._buffers.floats, index)
+
     def bytes_address(self, index: Expr) -> Expr:
         """Address of a byte of the uint8 vector."""
         return intrin.address_of(self._buffers.bytes, index)
@@ -170,3 +186,11 @@ class Scope:
         # read here and not bound: what one branch binds is not set in another
         place = self._buffers.ints[self._first + self._places["status"]]
         T.buffer_store(self._status, row + T.int64(1), [place])
+
+
+def procedures_of(columns: Iterable[Column]) -> list[Procedure]:
+    """All procedures that the code of some columns calls."""
+    classes: dict[type[Kind], list[Column]] = {}
+    for column in columns:
+        classes.setdefault(type(column.kind), []).append(column)
+    return [procedure for kind, members in classes.items() for procedure in kind.procedures(members)]

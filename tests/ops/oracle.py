@@ -88,17 +88,18 @@ def assert_same(got: FeatureOutput, wanted: FeatureOutput, feature: Feature) -> 
         if a is None:
             continue
         assert (a.dtype, a.shape) == (b.dtype, b.shape), f"{feature.name}.{part}: {a.dtype} {a.shape}, wanted {b.dtype} {b.shape}"
-        wrong = np.argwhere(~_equal(a, b, getattr(feature, "normalizer", None)))
+        has_formula = isinstance(getattr(feature, "normalizer", None), Expression) or hasattr(feature, "tree")
+        wrong = np.argwhere(~_equal(a, b, has_formula))
         if len(wrong):
             at = tuple(wrong[0])
             raise AssertionError(f"{feature.name}.{part}{list(at)}: {a[at]!r}, wanted {b[at]!r} ({len(wrong)} of {a.size} differ)")
 
 
-def _equal(a: np.ndarray, b: np.ndarray, normalizer: object) -> np.ndarray:
+def _equal(a: np.ndarray, b: np.ndarray, has_formula: bool) -> np.ndarray:
     if a.dtype != np.float32:
         return a == b
     same = (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
-    return same | np.isclose(a, b, rtol=FORMULA_TOLERANCE, atol=SMALLEST) if isinstance(normalizer, Expression) else same
+    return same | np.isclose(a, b, rtol=FORMULA_TOLERANCE, atol=SMALLEST) if has_formula else same
 
 
 def named(cases: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

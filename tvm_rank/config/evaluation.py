@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tvm_rank.config import vectors
 from tvm_rank.config.nodes import Binary, Call, Conditional, Node, Number, Unary, Variable
 
 Array = NDArray[np.float64]
@@ -26,6 +27,8 @@ def evaluate(node: Node, env: Mapping[str, ArrayLike]) -> Array:
     argument; `sign(NaN)` is 0; `min` and `max` go from left to right and take an argument that is smaller (larger) than the one so
     far, so that NaN wins only in first place; `avg` divides the sum by the count. `sphere_dist` and `haversine` take degrees and
     give kilometres on a sphere of radius 6371 km, by the law of cosines and by the haversine formula.
+
+    Functions of vectors (`vectors.py`) take the last axis of their arguments away.
     """
     with np.errstate(all="ignore"):
         return _value(node, env)
@@ -43,6 +46,8 @@ def _value(node: Node, env: Mapping[str, ArrayLike]) -> Array:
     if isinstance(node, Conditional):
         return np.where(_value(node.test, env) != 0, _value(node.yes, env), _value(node.no, env))
     assert isinstance(node, Call)
+    if node.function in vectors.VECTOR_FUNCTIONS:
+        return vectors.apply(node.function, *(_value(argument, env) for argument in node.arguments))
     return np.asarray(_FUNCTIONS[node.function](*(_value(argument, env) for argument in node.arguments)), np.float64)
 
 

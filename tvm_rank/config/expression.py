@@ -1,4 +1,4 @@
-"""The formulas of `method=expression` normalizers: muParser's grammar, parsed to frozen trees.
+"""The formulas of expr_feature and of `method=expression` normalizers: muParser's grammar, parsed to frozen trees.
 
     formula   = test [ "?" formula ":" formula ]
     test      = operand { operator operand }      rising precedence: || && | & (<= >= != == > <) (+ -) (* /) ^
@@ -19,9 +19,24 @@ from dataclasses import dataclass
 from tvm_rank.config.evaluation import evaluate
 from tvm_rank.config.nodes import Binary, Call, Conditional, Node, Number, Unary, Variable
 
-__all__ = ["ARITY", "MAX_DEPTH", "Binary", "Call", "Conditional", "Node", "Number", "Unary", "Variable", "evaluate", "parse"]
+__all__ = [
+    "ARITY",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "VECTOR_ARITY",
+    "Binary",
+    "Call",
+    "Conditional",
+    "Node",
+    "Number",
+    "Unary",
+    "Variable",
+    "evaluate",
+    "parse",
+]
 
 MAX_DEPTH = 100  # of the tree, so that whoever walks it by recursion needs no more stack; one level takes 4 frames here
+MAX_NODES = 400  # operators, functions, numbers and names: each becomes code
 
 CONSTANTS = {"_pi": math.pi, "_e": math.e}
 
@@ -37,17 +52,17 @@ ARITY: dict[str, int | None] = {
 }
 """Functions and their argument count; None: one or more."""
 
-_VECTOR = (
-    "len l2_norm squared_norm dot euclid_dist corr std_dev pop_std_dev variance pop_variance reduce_min reduce_max reduce_sum "
-    "reduce_mean reduce_prod"
+_OF_ONE_VECTOR = (
+    "len l2_norm squared_norm std_dev pop_std_dev variance pop_variance reduce_min reduce_max reduce_sum reduce_mean reduce_prod"
 )
-_REFUSED = {
-    "rnd": "a random number would make two runs differ",
-    **dict.fromkeys(
-        _VECTOR.split(),
-        "it works on vectors, and a normalizer sees one number",
-    ),
+VECTOR_ARITY: dict[str, int] = {
+    **dict.fromkeys(_OF_ONE_VECTOR.split(), 1),
+    **dict.fromkeys(("dot", "euclid_dist", "corr"), 2),
 }
+"""Functions of all values of a row and their argument count."""
+
+_REFUSED = {"rnd": "a random number would make two runs differ"}
+_NEEDS_VECTORS = "it works on vectors, and a normalizer sees one number"
 
 _PRECEDENCE = {
     "||": 1, "&&": 2, "|": 3, "&": 4,
@@ -64,13 +79,13 @@ _TOKEN = re.compile(
 _WANTED = "a number, a name, a sign or '('"
 
 
-def parse(text: str, variables: Sequence[str] = ("x",)) -> Node:
-    """The tree of a formula over `variables`.
+def parse(text: str, variables: Sequence[str] = ("x",), *, vectors: bool = False) -> Node:
+    """The tree of a formula over `variables`; `vectors` allows the functions of VECTOR_ARITY.
 
-    Raises ValueError with the column (from 1), what was found and what was wanted; also for unknown names, wrong argument counts
-    and trees deeper than MAX_DEPTH. A chain like a+b+c counts one level per operator.
+    Raises ValueError with the column (from 1), what was found and what was wanted; also for unknown names, wrong argument counts,
+    trees deeper than MAX_DEPTH or of more than MAX_NODES nodes. A chain like a+b+c counts one level per operator.
     """
-    parser = _Parser(text, tuple(variables))
+    parser = _Parser(text, tuple(variables), vectors)
     node, _ = parser.formula(0)
     if parser.kind != "end":
         raise parser.error("an operator or the end")
@@ -91,8 +106,10 @@ class _Tree:
 class _Parser:
     """Reads one token ahead: `kind` (number, name, symbol, end, bad), `word` and `column` (from 1) describe it."""
 
-    def __init__(self, text: str, variables: tuple[str, ...]):
-        self._text, self._variables, self._at = text, variables, 0
+    def __init__(self, text: str, variables: tuple[str, ...], vectors: bool):
+        self._text, self._variables, self._at, self._nodes = text, variables, 0, 0
+        self._arity: dict[str, int | None] = {**ARITY, **VECTOR_ARITY} if vectors else ARITY
+        self._refused = _REFUSED if vectors else {**_REFUSED, **dict.fromkeys(VECTOR_ARITY, _NEEDS_VECTORS)}
         self.kind, self.word, self.column = "", "", 1
         self._advance()
 
@@ -114,7 +131,10 @@ class _Parser:
         self._advance()
 
     def _tree(self, node: Node, *parts: _Tree) -> _Tree:
-        return _Tree(node, self._bounded(1 + max(part.depth for part in parts)))
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise ValueError(f"column {self.column}: the formula has more than {MAX_NODES} operators and values; split it")
+        return _Tree(node, self._bounded(1 + max((part.depth for part in parts), default=0)))
 
     def _bounded(self, depth: int) -> int:
         if depth > MAX_DEPTH:
@@ -162,23 +182,23 @@ class _Parser:
         if math.isinf(value):
             raise self.error("a number that a double can hold")
         self._advance()
-        return _Tree(Number(value), 1)
+        return self._tree(Number(value))
 
     def _name(self, level: int) -> _Tree:
-        if self.word in _REFUSED:
-            raise ValueError(f"column {self.column}: function '{self.word}' cannot be used here: {_REFUSED[self.word]}")
-        known = self.word in ARITY or self.word in CONSTANTS or self.word in self._variables
+        if self.word in self._refused:
+            raise ValueError(f"column {self.column}: function '{self.word}' cannot be used here: {self._refused[self.word]}")
+        known = self.word in self._arity or self.word in CONSTANTS or self.word in self._variables
         if not known:
             raise self._unknown_name()
         column, name = self.column, self._advance()
-        if name in ARITY:
+        if name in self._arity:
             return self._call(name, column, level)
-        return _Tree(Number(CONSTANTS[name]) if name in CONSTANTS else Variable(name), 1)
+        return self._tree(Number(CONSTANTS[name]) if name in CONSTANTS else Variable(name))
 
     def _unknown_name(self) -> ValueError:
-        near = difflib.get_close_matches(self.word, [*ARITY, *CONSTANTS, *self._variables], 1)
+        near = difflib.get_close_matches(self.word, [*self._arity, *CONSTANTS, *self._variables], 1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        names = ", ".join(repr(name) for name in self._variables)
+        names = " or ".join(repr(name) for name in self._variables)
         return self.error(f"the variable {names}, a constant (_pi, _e) or a function{hint}")
 
     def _call(self, name: str, column: int, level: int) -> _Tree:
@@ -188,7 +208,7 @@ class _Parser:
             self._advance()
             arguments.append(self.formula(level + 1))
         self._expect(")")
-        wanted = ARITY[name]
+        wanted = self._arity[name]
         if wanted is not None and len(arguments) != wanted:
             plural = "s" if wanted != 1 else ""
             raise ValueError(f"column {column}: {name} takes {wanted} argument{plural}, got {len(arguments)}")

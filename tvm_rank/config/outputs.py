@@ -54,8 +54,10 @@ def read_normalizer(section: Section) -> Normalizer | None:
         return None
 
 
-def default_numbers(section: Section, text: str, splitting: tuple[str, ...], value_dim: int) -> tuple[float, ...]:
-    """The `value_dim` numbers of a default_value, rounded to float32; one number stands for all; () when it is empty or wrong."""
+def default_numbers(
+    section: Section, text: str, splitting: tuple[str, ...], value_dim: int, *, rounded: bool = True
+) -> tuple[float, ...]:
+    """The `value_dim` numbers of a default_value, `rounded` to float32; one number stands for all; () when it is empty or wrong."""
     for separator in splitting[1:]:
         text = text.replace(separator, DEFAULT_SEPARATOR)
     parts = [part for part in text.split(DEFAULT_SEPARATOR) if part]
@@ -69,8 +71,8 @@ def default_numbers(section: Section, text: str, splitting: tuple[str, ...], val
         section.problem("default_value", f"{len(numbers)} numbers for value_dim {value_dim}; give {value_dim}, or one for all")
         return ()
     with np.errstate(over="ignore"):
-        rounded = tuple(float(np.float32(number)) for number in numbers)  # type: ignore[arg-type]
-    return rounded * value_dim if len(rounded) == 1 else rounded
+        found = tuple(float(np.float32(number) if rounded else number) for number in numbers)  # type: ignore[arg-type]
+    return found * value_dim if len(found) == 1 else found
 
 
 def read_embedding(section: Section, name: str, *, has_ids: bool = True) -> Embedding | None:

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from te_schedules.feature import Column
 from tvm_rank.config.spec import Feature
-from tvm_rank.lowering import combo_feature, id_feature, kv_dot_product, lookup_feature, overlap_feature, raw_feature
+from tvm_rank.lowering import (
+    combo_feature,
+    expr_feature,
+    id_feature,
+    kv_dot_product,
+    lookup_feature,
+    overlap_feature,
+    raw_feature,
+)
 from tvm_rank.lowering.fields import FieldTable
 
 LOWERINGS: dict[str, Callable[..., Column]] = {
@@ -16,6 +24,7 @@ LOWERINGS: dict[str, Callable[..., Column]] = {
     "overlap_feature": overlap_feature.column,
     "lookup_feature": lookup_feature.column,
     "kv_dot_product": kv_dot_product.column,
+    "expr_feature": expr_feature.column,
 }
 
 

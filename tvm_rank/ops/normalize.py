@@ -39,22 +39,27 @@ def normalize_number(normalizer: Normalizer | None, x: np.float32) -> np.float32
 
 
 def normalize_text(normalizer: Normalizer | None, x: float) -> np.float32:
-    """A value that came as text: in double, with parameters rounded to float32, and the result rounded to float32.
+    """A value that came as text: in double (`normalize_double`), and the result rounded to float32."""
+    return to_float32(normalize_double(normalizer, x))
+
+
+def normalize_double(normalizer: Normalizer | None, x: float) -> np.float64:
+    """A double, in double, with parameters rounded to float32.
 
     The width max - min of minmax counts as a parameter: it is a float32 difference. Recorded results of the engine need it.
     """
-    value = np.float64(x)
+    value, wide = np.float64(x), np.float64
     with np.errstate(all="ignore"):
         if isinstance(normalizer, MinMax):
             low = _f32(normalizer.min)
-            return _f32((value - np.float64(low)) / np.float64(_f32(normalizer.max) - low))
+            return (value - wide(low)) / wide(_f32(normalizer.max) - low)
         if isinstance(normalizer, ZScore):
-            return _f32((value - np.float64(_f32(normalizer.mean))) / np.float64(_f32(normalizer.standard_deviation)))
+            return (value - wide(_f32(normalizer.mean))) / wide(_f32(normalizer.standard_deviation))
         if isinstance(normalizer, Log10):
-            return _f32(math.log10(x)) if value > _f32(normalizer.threshold) else _f32(normalizer.default)
+            return wide(math.log10(x)) if value > _f32(normalizer.threshold) else wide(_f32(normalizer.default))
         if normalizer is None:
-            return _f32(value)
-        return _f32(evaluate(normalizer.tree, {"x": value}))
+            return value
+        return wide(evaluate(normalizer.tree, {"x": value}))
 
 
 def log10_float32(x: np.float32) -> np.float32:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from tvm_rank.config.spec import Feature
 from tvm_rank.ops import (
     combo_feature,
+    expr_feature,
     id_feature,
     kv_dot_product,
     lookup_feature,
@@ -30,6 +31,7 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
     "regex_replace_feature": regex_replace_feature.reference,
     "text_normalizer": text_normalizer.reference,
     "tokenize_feature": tokenize_feature.reference,
+    "expr_feature": expr_feature.reference,
 }
 
 

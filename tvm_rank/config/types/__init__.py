@@ -15,6 +15,7 @@ from types import ModuleType
 from tvm_rank.config.keys import COMMON, KNOWN_TYPES
 from tvm_rank.config.types import (
     combo_feature,
+    expr_feature,
     id_feature,
     kv_dot_product,
     lookup_feature,
@@ -35,6 +36,7 @@ TYPES: dict[str, ModuleType] = {
     "regex_replace_feature": regex_replace_feature,
     "text_normalizer": text_normalizer,
     "tokenize_feature": tokenize_feature,
+    "expr_feature": expr_feature,
 }
 
 FEATURE_TYPES = tuple(TYPES)

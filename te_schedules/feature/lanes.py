@@ -1,0 +1,216 @@
+"""A formula over many values at once: each operation is a loop over up to LANES values, so that it becomes vector instructions.
+
+The tree is that of `formula.py`, but a variable has a number, ("variable", v), and there is ("reduced", r), a number that a function
+of vectors has left. The values of a node lie in an array of LANES doubles; arrays are used again when a node has been consumed, so
+there are as many as the tree is deep, not as it has nodes. The NumPy definition is `tvm_rank.config.evaluation.evaluate`.
+
+An operation on one array and itself copies it first: TVM takes `x == x` for true and `x - x` for 0, which NaN and infinity are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from te_schedules import intrin
+from te_schedules.feature import formula
+from te_schedules.procedure import Procedure
+
+LANES = 64  # an array of doubles is half of the largest that TVM leaves on the stack
+VECTOR = 8  # doubles of the widest vector of any CPU target; LLVM splits it where vectors are narrower
+
+Expr = Any
+
+
+def _f(value: float):
+    return tirx.const(value, "float64")
+
+
+def _one_if(condition):
+    return T.Select(condition, _f(1.0), _f(0.0))
+
+
+def _is_false(x):
+    """Condition: x counts as false; NaN does not."""
+    return x == _f(0.0)
+
+
+_BINARY: dict[str, Callable] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "<": lambda a, b: _one_if(a < b),
+    ">": lambda a, b: _one_if(a > b),
+    "<=": lambda a, b: _one_if(a <= b),
+    ">=": lambda a, b: _one_if(a >= b),
+    "==": lambda a, b: _one_if(a == b),
+    "!=": lambda a, b: T.Select(a == b, _f(0.0), _f(1.0)),
+    "&&": lambda a, b: T.Select(_is_false(a), _f(0.0), T.Select(_is_false(b), _f(0.0), _f(1.0))),
+    "||": lambda a, b: T.Select(_is_false(a), T.Select(_is_false(b), _f(0.0), _f(1.0)), _f(1.0)),
+}
+_UNARY: dict[str, Callable] = {
+    "-": lambda a: -a,
+    "!": lambda a: _one_if(_is_false(a)),
+    "abs": T.fabs,
+    "sqrt": T.sqrt,
+    "floor": T.floor,
+    "ceil": T.ceil,
+    "trunc": T.trunc,
+    "sign": lambda a: T.Select(a > _f(0.0), _f(1.0), T.Select(a < _f(0.0), _f(-1.0), _f(0.0))),
+}
+_FOLDS: dict[str, Callable] = {
+    "min": lambda best, value: T.Select(value < best, value, best),
+    "max": lambda best, value: T.Select(value > best, value, best),
+    "sum": lambda a, b: a + b,
+    "avg": lambda a, b: a + b,
+}
+"""Operations that are vector instructions; all others are called value by value, as `formula.py` has them."""
+
+
+@dataclass(eq=False)
+class _Value:
+    """The values of a node: lanes of a buffer from `first` on, or one number for all. `slot`: the buffer may be used again."""
+
+    buffer: Any
+    first: int | None = None
+    slot: bool = False
+
+    def at(self, lane: Expr) -> Expr:
+        """The value of a lane."""
+        return self.buffer[0] if self.first is None else self.buffer[T.int64(self.first) + lane]
+
+    def is_same(self, other: _Value) -> bool:
+        """True when TVM would see one expression in both."""
+        return self.buffer is other.buffer and self.first == other.first
+
+
+class Lanes:
+    """The walk over a tree that emits its loops. All memory is in buffers: variables (v * LANES + lane), numbers, reduced."""
+
+    def __init__(self, variables: Any, numbers: Any, reduced: Any, count: Expr):
+        self._variables, self._numbers, self._reduced, self._count = variables, numbers, reduced, count
+        self._blocks = intrin.let((count + T.int64(VECTOR - 1)) // T.int64(VECTOR))
+        self._free: list[Any] = []
+
+    def emit(self, tree: tuple, out: Any) -> None:
+        """Emit the evaluation of the first `count` lanes to the buffer `out`."""
+        value = self._emit(tree)
+        with T.serial(self._blocks) as block, T.vectorized(T.int64(VECTOR)) as k:
+            lane = block * T.int64(VECTOR) + k
+            T.buffer_store(out, value.at(lane), [lane])
+
+    def _emit(self, tree: tuple) -> _Value:
+        kind, *rest = tree
+        if kind == "number":
+            return _Value(intrin.local("float64", self._numbers[rest[0]]))
+        if kind == "variable":
+            return _Value(self._variables, rest[0] * LANES)
+        if kind == "reduced":
+            return _Value(intrin.local("float64", self._reduced[rest[0]]))
+        if kind == "unary":
+            return self._emit(rest[1]) if rest[0] == "+" else self._apply(_UNARY[rest[0]], rest[1:])
+        if kind == "conditional":
+            return self._apply(lambda test, yes, no: T.Select(_is_false(test), no, yes), rest)
+        operation, *operands = rest
+        if kind == "binary":
+            if operation in _BINARY:
+                return self._apply(_BINARY[operation], operands)
+            return self._each(formula.BINARY[operation], operands)
+        return self._call(operation, operands)
+
+    def _call(self, function: str, operands: list[tuple]) -> _Value:
+        if function in _UNARY:
+            return self._apply(_UNARY[function], operands)
+        if function not in _FOLDS:
+            return self._each(formula.FUNCTIONS[function], operands)
+        value = self._emit(operands[0])
+        for operand in operands[1:]:
+            value = self._write(_FOLDS[function], [value, self._emit(operand)])
+        if function != "avg":
+            return value
+        return self._write(lambda total: total / _f(float(len(operands))), [value])
+
+    def _apply(self, operation: Callable, operands: Sequence[tuple]) -> _Value:
+        return self._write(operation, [self._emit(operand) for operand in operands])
+
+    def _write(self, operation: Callable, values: list[_Value]) -> _Value:
+        """A vector operation."""
+        values = self._distinct(values)
+        out = self._take()
+        with T.serial(self._blocks) as block, T.vectorized(T.int64(VECTOR)) as k:
+            lane = block * T.int64(VECTOR) + k
+            T.buffer_store(out, operation(*(value.at(lane) for value in values)), [lane])
+        return self._done(out, values)
+
+    def _each(self, operation: Callable, operands: Sequence[tuple]) -> _Value:
+        """An operation value by value."""
+        values = [self._emit(operand) for operand in operands]
+        out = self._take()
+        with T.serial(self._count) as lane:
+            T.buffer_store(out, operation(*(intrin.let(value.at(lane)) for value in values)), [lane])
+        return self._done(out, values)
+
+    def _distinct(self, values: list[_Value]) -> list[_Value]:
+        """The values, of which none is the same as an earlier one."""
+        found: list[_Value] = []
+        for value in values:
+            found.append(self._write(lambda x: x, [value]) if any(map(value.is_same, found)) else value)
+        return found
+
+    def _take(self) -> Any:
+        return self._free.pop() if self._free else intrin.array(LANES, "float64")
+
+    def _done(self, out: Any, values: list[_Value]) -> _Value:
+        for value in values:
+            self._release(value)
+        return _Value(out, 0, slot=True)
+
+    def _release(self, value: _Value) -> None:
+        if value.slot:
+            self._free.append(value.buffer)
+
+
+# ---------------------------------------------------------------- trees as procedures
+
+PARAMETERS = dict.fromkeys(("variables", "numbers", "reduced"), "float64*") | {"count": "int64", "out": "float64*"}
+
+
+def identity(tree: tuple) -> int:
+    """A number that stands for a tree, and for no other."""
+    return int.from_bytes(hashlib.blake2b(repr(tree).encode(), digest_size=7).digest(), "little")
+
+
+def _one(tree: tuple) -> Procedure:
+    def emit(variables, numbers, reduced, count, out) -> None:
+        Lanes(variables, numbers, reduced, count).emit(tree, out)
+
+    return Procedure(f"rank_formula_{identity(tree):x}", PARAMETERS, emit)
+
+
+def _choice(trees: Sequence[tuple]) -> Procedure:
+    """The procedure that calls that of the tree whose `identity` it is given."""
+
+    def emit(formula, variables, numbers, reduced, count, out) -> None:
+        for tree in trees:
+            with T.If(formula == T.int64(identity(tree))), T.Then():
+                _one(tree).call(variables, numbers, reduced, count, out)
+
+    return Procedure(FORMULA.name, FORMULA.parameters, emit)
+
+
+FORMULA = Procedure("rank_formula", {"formula": "int64"} | dict.fromkeys(PARAMETERS, "int64"), lambda **_arguments: None)
+"""Evaluate a formula of the module: variables, arrays of LANES doubles side by side · numbers, of the column · reduced, what
+functions of vectors have left · count, of lanes · out, an array of LANES doubles."""
+
+
+def procedures(trees: Iterable[tuple]) -> list[Procedure]:
+    """All formulas of a module, and FORMULA, which chooses one."""
+    distinct = list(dict.fromkeys(trees))
+    assert len({identity(tree) for tree in distinct}) == len(distinct)
+    return [*map(_one, distinct), _choice(distinct)] if distinct else []
