@@ -16,6 +16,7 @@ The function attribute `rank.refusals` names the feature of each status element,
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,9 @@ import tvm
 from tvm import relax
 
 from te_schedules.column_group import kernel, op, sinks
-from te_schedules.column_group.layout import Use, lay_out
+from te_schedules.column_group.layout import Use
 from te_schedules.column_group.pool import Pool
+from te_schedules.column_group.producers import lay_out_with_producers
 from te_schedules.feature import Column
 from te_schedules.feature.kind import procedures_of
 from te_schedules.procedure import prim_funcs
@@ -117,7 +119,7 @@ class _Graph:
         value: Any = self.values.get(var)
         if op.is_call(value, op.LOOKUP) or op.is_call(value, op.FIRST_ID):
             value = self.values.get(value.args[0])
-        elif op.is_feature(value) and op.decode(value).kind.yields_ids:
+        elif op.is_feature(value) and not _is_numbers(op.decode(value)):
             return None
         return value if op.is_feature(value) else None
 
@@ -134,11 +136,28 @@ class _Graph:
         for parts, var in reversed(whole):
             self._add(groups, parts, var)
         for var in self.values:
-            if (feature := self.feature(var)) is not None and var not in inside:
+            if (feature := self.feature(var)) is not None and var not in inside and self._is_read(var):
                 alone.setdefault((feature.args[0], str(var.ty.dtype)), []).append(var)
         for parts in alone.values():
             self._add(groups, parts, parts[0] if len(parts) == 1 else None)
         return list(groups.values())
+
+    def _is_read(self, var: relax.Var) -> bool:
+        """True when anything but features reads the value: what only features read stays inside of the kernel."""
+        users = self.users.get(var, [])
+        return not users or any(not op.is_feature(self.values[user]) for user in users)
+
+    def producers(self, vars_: Iterable[relax.Var]) -> dict[str, Column]:
+        """The columns of the features that these values are made of, those that they read included, by name."""
+        found: dict[str, Column] = {}
+        waiting = [value for var in vars_ for value in op.inputs_of(self.feature(var))]
+        while waiting:
+            call = self.values[waiting.pop()]
+            column = op.decode(call)
+            if column.name not in found:
+                found[column.name] = column
+                waiting += op.inputs_of(call)
+        return found
 
     def _add(self, groups: dict[relax.Var, _Group], parts: list[relax.Var], root: relax.Var | None) -> None:
         feature = self.feature(parts[0])
@@ -181,6 +200,10 @@ class _Graph:
         return relax.Function(self.function.params, relax.SeqExpr([block], out), types, self.function.is_pure, self.function.attrs)
 
 
+def _is_numbers(column: Column) -> bool:
+    return not (column.kind.yields_ids or column.kind.yields_texts)
+
+
 class _Kernel:
     """The kernel of one group: its layout, arguments and call."""
 
@@ -195,7 +218,9 @@ class _Kernel:
                 uses.append(self._use(part, number, out))
                 out += int(part.ty.shape.values[1])
             self.outputs.append(kernel.Argument(f"out{number}", ("rows", out), str(output.parts[0].ty.dtype)))
-        self.layout = lay_out(uses)
+        producers = graph.producers(part for output in group.outputs for part in output.parts)
+        self.columns += producers.values()
+        self.layout = lay_out_with_producers(uses, producers, int(group.columns.ty.shape.values[0]))
         self.outputs.append(kernel.Argument("status", (max(1, len(self.layout.refusals)),), "int64"))
 
     def _use(self, part: relax.Var, number: int, out: int) -> Use:

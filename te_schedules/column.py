@@ -6,10 +6,17 @@ addresses are those of Arrow's own buffers, already moved to the first row of a 
     scalar column      row r                      -> element r
     list column        LIST = [0 2 2 3]           -> row 0: elements 0, 1 · row 1: none · row 2: element 2
     text element       TEXT = [0 3 3 8]           -> element 0: bytes 0..3 · element 1: empty · element 2: bytes 3..8
+
+Features that other features read leave their values in scratch memory, under descriptors of the same form. The elements of sequences
+are read as rows (`ElementField`): OUTER and INNER are for them alone.
+
+    nested list        OUTER = [0 2 3]            -> row 0: sequence elements 0, 1 · row 1: sequence element 2
+                       INNER = [0 2 2 3]          -> sequence element 0: values 0, 1 · 1: none · 2: value 2
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -17,7 +24,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 
-WORDS = 19
+WORDS = 24
 Expr = Any
 
 
@@ -43,6 +50,11 @@ class Word(IntEnum):
     BYTES = 16  # text bytes behind DATA: no text offset may lead beyond
     WEIGHT_TEXT = 17  # address of the int32 text offsets of a map column's values, whose bytes are behind WEIGHT; 0 for numbers
     WEIGHT_BYTES = 18  # text bytes behind WEIGHT: no such offset may lead beyond
+    OUTER = 19  # address of the int32 offsets from row to sequence element, where LIST does not say it; else 0
+    INNER = 20  # address of the int32 offsets from sequence element to value; 0 when an element is one value
+    INNER_VALID = 21  # address of the validity bitmap of the inner lists, and
+    INNER_BIT = 22  # the bit of inner list 0 in it
+    INNERS = 23  # inner lists: no outer offset may lead beyond
 
 
 class Form(IntEnum):
@@ -81,15 +93,12 @@ def load_number(form, address, index, dtype: str):
 
 
 class Field:
-    """One column inside a kernel: its descriptor words, read once, and the walks over rows and elements.
+    """One column inside a kernel: its descriptor words, read once by `read`, and the walks over rows and elements."""
 
-    columns: buffer (fields, WORDS) int64 · number: the field's row in it (an expression)
-    """
-
-    def __init__(self, columns, number):
+    def __init__(self, read: Callable[[Word], Expr]):
         self._words: dict[Word, Expr] = {}
         self.splits: Expr = None  # condition: texts must be searched for separators; set by `tokens.find_splits`
-        self._columns, self._number = columns, number
+        self._read = read
         for word in (Word.FORM, Word.STRIDE, Word.INDEX, Word.VALID, Word.VALID_BIT, Word.LIST, Word.ELEMENT_VALID,
                      Word.ELEMENT_BIT, Word.TEXT, Word.DATA):  # fmt: skip
             self[word]
@@ -97,7 +106,7 @@ class Field:
     def __getitem__(self, word: Word):
         """The word, bound where it was first asked for."""
         if word not in self._words:
-            self._words[word] = intrin.let(self._columns[self._number, int(word)])
+            self._words[word] = intrin.let(self._read(word))
         return self._words[word]
 
     @property
@@ -124,11 +133,29 @@ class Field:
 
     def elements(self, row):
         """(first, end) of the elements of kernel row `row`; first == end when the row is null or an empty list."""
+        return self._range(row, self[Word.LIST])
+
+    def sequence_elements(self, row):
+        """(first, end) of the sequence elements of kernel row `row`: those of OUTER if there is one, else the elements."""
+        outer = self[Word.OUTER]
+        return self._range(row, intrin.let(T.Select(outer != T.int64(0), outer, self[Word.LIST])))
+
+    def column_row(self, row):
+        """The row of the column that serves kernel row `row`."""
         index = self[Word.INDEX]
         mapped = T.if_then_else(index == T.int64(0), row, T.cast(intrin.load("int32", index + row * T.int64(4)), "int64"))
-        at = intrin.let(mapped * self[Word.STRIDE])
-        valid = intrin.let(bit(self[Word.VALID], at + self[Word.VALID_BIT]))
-        offsets = self[Word.LIST]
+        return intrin.let(mapped * self[Word.STRIDE])
+
+    def row_is_valid(self, at):
+        """Condition: the row `at` of the column is not null."""
+        return bit(self[Word.VALID], at + self[Word.VALID_BIT])
+
+    def _range(self, row, offsets):
+        at = self.column_row(row)
+        return self._bounds(at, self.row_is_valid(at), offsets)
+
+    def _bounds(self, at, valid, offsets):
+        valid = intrin.let(valid)
 
         def bound(k: int):
             listed = T.cast(intrin.load("int32", offsets + (at + T.int64(k)) * T.int64(4)), "int64")
@@ -149,7 +176,16 @@ class Field:
         """(first, end) addresses of the bytes of a text element."""
         data = self[Word.DATA]
         first = intrin.let(data + self.text_offset(element))
-        return first, intrin.let(data + self.text_offset(element + T.int64(1)))
+        return first, intrin.let(data + self.text_end(element))
+
+    @property
+    def ends(self):
+        """Address of the int32 ends of texts."""
+        return self[Word.TEXT] + T.int64(4)
+
+    def text_end(self, element):
+        """Where the bytes of text element `element` end, behind DATA; not bound."""
+        return self.text_offset(element + T.int64(1))
 
     def number(self, element, dtype: str):
         """A numeric element, converted to `dtype`."""
@@ -182,3 +218,34 @@ class Field:
         value = load_number(self[Word.WEIGHT_FORM], self[Word.WEIGHT], element, "float32")
         valid = bit(self[Word.WEIGHT_VALID], element + self[Word.WEIGHT_BIT])
         return T.if_then_else(valid, value, T.float32(1))
+
+
+class ElementField(Field):
+    """A field whose INDEX may lead nowhere (-1: the row is missing), and whose texts need not lie side by side.
+
+    The elements of sequences are read by it as rows. ends: address of the int32 ends of texts, TEXT + 4 where they lie side by side
+    """
+
+    def __init__(self, read: Callable[[Word], Expr], ends: Expr):
+        super().__init__(read)
+        self._ends = intrin.let(ends)
+
+    @property
+    def ends(self):
+        """Address of the int32 ends of texts."""
+        return self._ends
+
+    @property
+    def is_mapped(self):
+        """Condition: the texts of consecutive rows may lie anywhere."""
+        return T.Or(self[Word.INDEX] != T.int64(0), self._ends != self[Word.TEXT] + T.int64(4))
+
+    def _range(self, row, offsets):
+        at = self.column_row(row)
+        place = intrin.let(T.max(at, T.int64(0)))
+        first, end = self._bounds(place, self.row_is_valid(place), offsets)
+        return first, intrin.let(T.Select(at < T.int64(0), first, end))
+
+    def text_end(self, element):
+        """Where the bytes of text element `element` end, behind DATA; not bound."""
+        return T.cast(intrin.load("int32", self._ends + element * T.int64(4)), "int64")

@@ -16,38 +16,34 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column import BYTES, DTYPES, Field, Word
+from te_schedules.column import BYTES, DTYPES, ElementField, Field, Word
 from te_schedules.procedure import Procedure
 from te_schedules.text import parse_float
 from te_schedules.tokens import for_each_token
 
 Expr = Any
-WORD_COUNT = int(Word.DATA) + 1  # of a descriptor, that are read here
+ENDS = int(Word.DATA) + 1  # behind the words of a descriptor that are read here: the address of the ends of texts
+WORD_COUNT = ENDS + 1
 CURSOR_WORDS = 2  # where TAKE goes on in a row of texts: element, address
 
 _LETTERS = b"0123456789+-.eEinftyaINFTYA"  # that a number can have
 
 
-class _Words:
-    """Descriptor words at an address, in the place of a descriptor table."""
-
-    def __init__(self, address: Expr):
-        self._address = address
-
-    def __getitem__(self, key: tuple[Expr, int]) -> Expr:
-        return intrin.load("int64", self._address + T.int64(8 * key[1]))
-
-
 def copy_words(field: Field, address: Expr) -> None:
     """Emit a copy of the words of a field that the procedures read, for their argument `words`."""
-    for word in list(Word)[:WORD_COUNT]:
+    for word in list(Word)[:ENDS]:
         intrin.store("int64", address + T.int64(8 * int(word)), field[word])
+    intrin.store("int64", address + T.int64(8 * ENDS), field.ends)
 
 
 def _field(words: Expr) -> Field:
-    field = Field(_Words(words), 0)
+    field = ElementField(lambda word: _word(words, int(word)), _word(words, ENDS))
     field.splits = field.is_scalar
     return field
+
+
+def _word(words: Expr, k: int) -> Expr:
+    return intrin.load("int64", words + T.int64(8 * k))
 
 
 def _separators(separator: Expr) -> tuple[Expr, Expr]:

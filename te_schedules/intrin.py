@@ -70,6 +70,10 @@ _LLVM = "".join(
         "declare double @llvm.arithmetic.fence.f64(double)\n"
         "define linkonce_odr double @rank_fence(double %a) alwaysinline {\n"
         "  %r = call double @llvm.arithmetic.fence.f64(double %a)\n  ret double %r\n}\n",
+        "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n"
+        "define linkonce_odr void @rank_copy(i64 %to, i64 %from, i64 %n) alwaysinline {\n"
+        "  %p = inttoptr i64 %to to ptr\n  %q = inttoptr i64 %from to ptr\n"
+        "  call void @llvm.memcpy.p0.p0.i64(ptr %p, ptr %q, i64 %n, i1 false)\n  ret void\n}\n",
         "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)\n",
         "define linkonce_odr void @rank_prefetch(i64 %a) alwaysinline {\n"
         "  %p = inttoptr i64 %a to ptr\n  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)\n  ret void\n}\n",
@@ -95,6 +99,11 @@ def load(dtype: str, address):
 def store(dtype: str, address, value) -> None:
     """Emit a write of `value` at `address` (int64); unaligned."""
     T.evaluate(T.call_extern("void", f"rank_store_{_WIDTHS[dtype]}", address, T.cast(value, dtype)))
+
+
+def copy(target, source, size) -> None:
+    """Emit the copy of `size` bytes between two addresses (all int64) that do not overlap, as fast as long copies can be."""
+    T.evaluate(T.call_extern("void", "rank_copy", target, source, size))
 
 
 def prefetch(address) -> None:

@@ -81,7 +81,7 @@ class MapRow:
     def _bound(self, first, last):
         """At least as many as there are entries: a part of a text has a byte, a separator, and with a value two bytes more."""
         part = 2 if self._bare else 4
-        size = (self.field.text_offset(last) - self.field.text_offset(first)) // T.int64(part) + T.int64(1)
+        size = (self.field.text_end(last - T.int64(1)) - self.field.text_offset(first)) // T.int64(part) + T.int64(1)
         return T.if_then_else(T.And(self._in_texts, self.field.is_scalar), size, last - first)
 
     def _add(self, text: Text, element) -> None:

@@ -89,13 +89,12 @@ def find_splits(scope, first_row, end_row, separators: tuple[Expr, ...]) -> None
 def find_field_splits(field: Field, first_row, end_row, separators: tuple[Expr, ...]) -> None:
     """The same for one field."""
     found = intrin.local("int64", 0)
-    with T.If(T.And(field.is_text, field.is_scalar)), T.Then():
-        begin, end = field.text_range(first_row, end_row)
-        with T.If(field.is_mapped):
-            with T.Then():
-                intrin.assign(found, T.int64(1))
-            with T.Else():
-                _search_block(found, begin, end, separators)
+    with T.If(T.And(field.is_text, field.is_scalar)), T.Then(), T.If(field.is_mapped):
+        with T.Then():
+            intrin.assign(found, T.int64(1))
+        with T.Else():
+            begin, end = field.text_range(first_row, end_row)
+            _search_block(found, begin, end, separators)
     field.splits = intrin.let(found[0] != T.int64(0))
 
 

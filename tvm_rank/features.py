@@ -38,7 +38,7 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
 
     from te_schedules.column_group import kernel, op, ragged
     from te_schedules.lower import PIPELINE
-    from tvm_rank.lowering import column_of
+    from tvm_rank.lowering import column_of, constants_of
     from tvm_rank.lowering.fields import FieldTable
     from tvm_rank.target import resolve
 
@@ -47,8 +47,10 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
     hosted = plan_host(config)
     config = hosted.config
     table = FieldTable()
-    columns = [column_of(feature, table, config.hash_function) for feature in config.features]
-    module, layouts = ragged.module(columns, max(1, len(table.uses)), kernel.Knobs())
+    lowered = {feature.name: column_of(feature, table, config.hash_function) for feature in config.features}
+    columns = [lowered[feature.name] for feature in config.features if not feature.stub]
+    producers = lowered | constants_of(table)
+    module, layouts = ragged.module(columns, producers, max(1, len(table.uses)), kernel.Knobs())
     library = tvm.tirx.build(module, target=resolved.tvm_target, pipeline=PIPELINE)
     plan = ProgramPlan(
         uses=table.uses,

@@ -11,7 +11,7 @@ One kernel computes all features of a side. `Knobs` names the choices; the defau
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +19,10 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column import WORDS
-from te_schedules.column_group.layout import Layout
+from te_schedules.column import WORDS, Field
+from te_schedules.column_group.elements import Elements
+from te_schedules.column_group.layout import Layout, Section
+from te_schedules.column_group.materialize import Made, Materialize
 from te_schedules.feature import Scope
 
 OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
@@ -54,6 +56,17 @@ class Buffers:
     floats: Any
     bytes: Any
     extra: dict[str, Any]
+    made: Any = None  # address of the descriptors of the features that others read, inside of a block
+
+    def field(self, number) -> Field:
+        """The field of a descriptor: of the call's table, or behind its rows of those made in the block."""
+        if self.made is None:
+            return Field(lambda word: self.columns[number, int(word)])
+        fields = T.int64(int(self.columns.shape[0]))
+        given = intrin.address_of_row(self.columns, 0)
+        start = T.Select(number < fields, given, self.made - fields * T.int64(8 * WORDS))
+        base = intrin.let(start + number * T.int64(8 * WORDS))
+        return Field(lambda word: intrin.load("int64", base + T.int64(8 * int(word))))
 
 
 class Sink(Protocol):
@@ -126,11 +139,27 @@ def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
     blocks = (rows + T.int64(knobs.block_rows - 1)) // T.int64(knobs.block_rows)
     with T.parallel(blocks) as number:
         first = intrin.let(number * T.int64(knobs.block_rows))
+        made = Made(layout.made) if layout.made else None
+        if made is not None:
+            buffers = replace(buffers, made=made.address)
         block = Block(first, intrin.let(T.min(first + T.int64(knobs.block_rows), rows)), buffers, knobs)
         for section in layout.sections:
             with T.serial(T.int64(section.count)) as c:
                 at = intrin.let(T.int64(section.first) + c * T.int64(section.stride))
-                scope = Scope(buffers, section.places, at, section.kind.inputs, status)
-                section.kind.prepare(scope, block.first, block.end)
-                section.sink.emit(block, scope, section)
-                scope.close()
+                _section(block, Scope(buffers, section.places, at, section.kind.inputs, status), section, made)
+        if made is not None:
+            made.free()
+
+
+def _section(block: Block, scope: Scope, section: Section, made: Made | None) -> None:
+    """One column: its element rows if it is a sequence, what comes before its rows, its rows, what comes behind."""
+    if isinstance(section.sink, Materialize):
+        assert made is not None, "a layout with made features says so"
+        block = section.sink.narrowed(block, scope, made)
+    first, end = block.first, block.end
+    if section.sequence is not None:
+        scope.elements = Elements(scope, block, section.sequence)
+        first, end = T.int64(0), scope.elements.total
+    section.kind.prepare(scope, first, end)
+    section.sink.emit(block, scope, section)
+    scope.close()

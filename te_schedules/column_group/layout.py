@@ -20,18 +20,30 @@ _VECTORS = (np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.uint8))
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Use:
-    """What becomes of a column: a sink (frozen, compares by value), the output it writes, and int64 constants for the sink."""
+    """What becomes of a column: a sink (frozen, compares by value), the output it writes, and int64 constants for the sink.
+
+    fields: numbers of descriptors in place of the column's own · level: uses of a lower level come first · can_refuse: the sink can
+    refuse a row, even if the kind cannot
+    """
 
     column: Column
     sink: Any
     output: int = 0
     ints: Mapping[str, int] = field(default_factory=dict)
+    fields: tuple[int, ...] | None = None
+    level: int = 0
+    can_refuse: bool = False
+
+    @property
+    def refusable(self) -> bool:
+        """True when a row can be refused; a sequence of several inputs refuses different counts of elements."""
+        return self.can_refuse or self.column.kind.can_fail or sum(self.column.sequence or ()) > 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
     """One loop over the columns of one kind, sink and output. `first` is the place of column 0 in the int64 vector, `stride` the
-    ints of a column, `places` where each named int lies among them."""
+    ints of a column, `places` where each named int lies among them, `sequence` which inputs are read element by element."""
 
     kind: Kind
     sink: Any
@@ -40,17 +52,20 @@ class Section:
     first: int
     stride: int
     places: Mapping[str, int]
+    sequence: tuple[bool, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layout:
-    """The sections and the constant vectors. `refusals` names the columns that can refuse a row, by their place in `status`."""
+    """The sections and the constant vectors. `refusals` names the columns that can refuse a row, by their place in `status`; `made` is
+    how many features are read by others."""
 
     sections: tuple[Section, ...]
     ints: np.ndarray
     floats: np.ndarray
     bytes: np.ndarray
     refusals: tuple[str, ...]
+    made: int = 0
 
 
 class _Vectors:
@@ -83,28 +98,30 @@ def _names(use: Use) -> tuple[str, ...]:
     return (*(f"field{k}" for k in range(len(column.fields))), *sorted(column.ints), *sorted(use.ints), *arrays, "status")
 
 
-def lay_out(uses: Sequence[Use]) -> Layout:
-    """Group the uses into sections, in the order of their first members, and place all constants."""
+def lay_out(uses: Sequence[Use], made: int = 0) -> Layout:
+    """Group the uses into sections, by level and then in the order of their first members, and place all constants."""
     groups: dict[tuple, list[Use]] = {}
-    for use in uses:
-        groups.setdefault((use.column.kind, use.sink, use.output, _names(use)), []).append(use)
-    table_ints = sum(len(names) * len(members) for (_, _, _, names), members in groups.items())
+    for use in sorted(uses, key=lambda use: use.level):
+        key = (use.column.kind, use.sink, use.output, _names(use), use.column.sequence, use.level)
+        groups.setdefault(key, []).append(use)
+    table_ints = sum(len(names) * len(members) for (_, _, _, names, _, _), members in groups.items())
     vectors = _Vectors(table_ints)
     sections: list[Section] = []
     rows: list[np.ndarray] = []
     refusals: list[str] = []
     first = 0
-    for (kind, sink, output, names), members in groups.items():
+    for (kind, sink, output, names, sequence, _), members in groups.items():
         for use in members:
-            known = dict(use.column.ints) | dict(use.ints) | {f"field{k}": f for k, f in enumerate(use.column.fields)}
+            fields = use.column.fields if use.fields is None else use.fields
+            known = dict(use.column.ints) | dict(use.ints) | {f"field{k}": f for k, f in enumerate(fields)}
             for name, array in use.column.arrays.items():
                 known |= {f"{name}_at": vectors.place(array), f"{name}_count": array.size}
             known["status"] = len(refusals)
-            if kind.can_fail:
+            if use.refusable:
                 refusals.append(use.column.name)
             rows.append(np.array([known[name] for name in names], np.int64))
         sections.append(Section(kind=kind, sink=sink, output=output, count=len(members), first=first, stride=len(names),
-                                places={name: k for k, name in enumerate(names)}))  # fmt: skip
+                                places={name: k for k, name in enumerate(names)}, sequence=sequence))  # fmt: skip
         first += len(names) * len(members)
     arrays = vectors.parts[_VECTORS[0]]
     return Layout(
@@ -113,4 +130,5 @@ def lay_out(uses: Sequence[Use]) -> Layout:
         floats=vectors.stacked(np.float64),
         bytes=vectors.stacked(np.uint8),
         refusals=tuple(refusals),
+        made=made,
     )

@@ -1,13 +1,15 @@
 """The Relax operators of the feature part, as they stand in the graph before `LowerColumns` turns them into kernels.
 
-    rank.<feature type>(columns, rows, constants ...)   -> numbers (rows, dimension) float32, or
-                                                           ids: (values int64 ragged, lengths (rows,) int32[, weights float32])
+    rank.<feature type>(columns, rows, constants ..., inputs ...)
+                                                        -> numbers (rows, dimension) float32, or
+                                                           ids: (values int64 ragged, lengths (rows,) int32[, weights float32]), or
+                                                           texts: (bytes uint8 ragged, lengths (rows,) int32), for other features only
     rank.lookup(ids, stack)                             -> pooled embeddings (rows, dim) float32
     rank.first_id(ids)                                  -> (rows, 1) int64
 
 `columns` is a descriptor table (fields, WORDS) int64 (`te_schedules/column.py`), `rows` a shape of one dimension, `stack` a stacked
-embedding table (all rows, dim) float32. All are pure. A column's kind and constants ride in the attribute `column` (JSON) and in
-constant arguments, so the graph is complete without Python objects.
+embedding table (all rows, dim) float32, `inputs` the results of the features that the column's `inputs` name. All are pure. A column's
+kind and constants ride in the attribute `column` (JSON) and in constant arguments, so the graph is complete without Python objects.
 
 They have no legalization of their own: how many of them share a kernel is decided over the whole graph, by `LowerColumns`.
 """
@@ -16,14 +18,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import tvm
 from tvm import relax
 from tvm.ir import Op
 
-from te_schedules.feature import KINDS, Column
+from te_schedules.feature import OPERATORS, Column
 
 LOOKUP, FIRST_ID = "rank.lookup", "rank.first_id"
 
@@ -51,7 +53,8 @@ def encode(column: Column) -> str:
     """The `column` attribute: everything but the arrays, which are arguments in the order of their names."""
     return json.dumps(
         {"name": column.name, "type": column.kind.stem, "kind": dataclasses.asdict(cast(Any, column.kind)), "fields": column.fields,
-         "ints": dict(column.ints), "arrays": sorted(column.arrays), "trees": column.trees},
+         "inputs": column.inputs, "sequence": column.sequence, "ints": dict(column.ints), "arrays": sorted(column.arrays),
+         "trees": column.trees},
         sort_keys=True,
     )  # fmt: skip
 
@@ -59,10 +62,15 @@ def encode(column: Column) -> str:
 def decode(call: relax.Call) -> Column:
     """The column of a feature call."""
     text = json.loads(str(call.attrs["column"]))
-    kind = KINDS[text["type"]](**{name: _untuple(value) for name, value in text["kind"].items()})
+    kind = OPERATORS[text["type"]](**{name: _untuple(value) for name, value in text["kind"].items()})
     arrays = {name: call.args[2 + k].value.numpy() for k, name in enumerate(text["arrays"])}
-    fields, trees = tuple(text["fields"]), _untuple(text["trees"])
-    return Column(name=text["name"], kind=kind, fields=fields, ints=text["ints"], arrays=arrays, trees=trees)
+    return Column(name=text["name"], kind=kind, fields=tuple(text["fields"]), inputs=tuple(text["inputs"]),
+                  sequence=_untuple(text["sequence"]), ints=text["ints"], arrays=arrays, trees=_untuple(text["trees"]))  # fmt: skip
+
+
+def inputs_of(call: relax.Call) -> list[relax.Var]:
+    """The results of other features that a feature call reads, in the order of the column's `inputs`."""
+    return list(call.args[2 + len(json.loads(str(call.attrs["column"]))["arrays"]) :])
 
 
 def dimension(column: Column) -> int:
@@ -73,6 +81,8 @@ def dimension(column: Column) -> int:
 def _infer_feature(call: relax.Call, _builder) -> relax.Type:
     column = decode(call)
     rows = call.args[1].values[0]
+    if column.kind.yields_texts:
+        return relax.TupleType([relax.TensorType(dtype="uint8", ndim=1), relax.TensorType([rows], "int32")])
     if not column.kind.yields_ids:
         return relax.TensorType([rows, dimension(column)], "float32")
     parts = [relax.TensorType(dtype="int64", ndim=1), relax.TensorType([rows], "int32")]
@@ -88,10 +98,10 @@ def _infer_first_id(call: relax.Call, _builder) -> relax.Type:
     return relax.TensorType([call.args[0].ty.fields[1].shape.values[0], 1], "int64")
 
 
-_FEATURE_ARGUMENTS = (("columns", "Tensor"), ("rows", "Shape"), ("constants", "Tensor ..."))
+_FEATURE_ARGUMENTS = (("columns", "Tensor"), ("rows", "Shape"), ("constants", "Tensor ..."), ("inputs", "Feature ..."))
 FEATURE_OPS = {
     stem: define(f"rank.{stem}", (kind.__doc__ or "").splitlines()[0], _FEATURE_ARGUMENTS, _infer_feature)
-    for stem, kind in KINDS.items()
+    for stem, kind in OPERATORS.items()
 }
 _LOOKUP = define(LOOKUP, "Pool the embedding rows of ragged ids.", (("ids", "Tuple"), ("stack", "Tensor")), _infer_lookup)
 _FIRST_ID = define(FIRST_ID, "The first id of each row.", (("ids", "Tuple"),), _infer_first_id)
@@ -101,11 +111,13 @@ def _attrs(**values):
     return tvm.ir.make_node("ir.DictAttrs", **values)
 
 
-def feature(columns: relax.Expr, rows, column: Column) -> relax.Call:
-    """A feature call over a descriptor table; `rows` is the number of rows (a symbolic int64)."""
+def feature(columns: relax.Expr, rows, column: Column, inputs: Sequence[relax.Expr] = ()) -> relax.Call:
+    """A feature call over a descriptor table; `rows` is the number of rows (a symbolic int64), `inputs` what its `inputs` name."""
     constants = [relax.const(column.arrays[name], str(column.arrays[name].dtype)) for name in sorted(column.arrays)]
     return relax.Call(
-        FEATURE_OPS[column.kind.stem], [columns, relax.ShapeExpr([rows]), *constants], attrs=_attrs(column=encode(column))
+        FEATURE_OPS[column.kind.stem],
+        [columns, relax.ShapeExpr([rows]), *constants, *inputs],
+        attrs=_attrs(column=encode(column)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The loop over the ids of one row, and over the elements of one embedding, which sinks share."""
+"""The loops over the values of one row, and over the elements of one embedding, which sinks share."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from collections.abc import Callable
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.tokens import Text
 
 LANES = 16  # float32 in the widest vector of any CPU target; LLVM splits it where vectors are narrower
 
 
 def row_ids(section, scope, row, accept: Callable, nothing: Callable[[], None] | None = None) -> None:
-    """Emit `accept(id, weight)` for the ids that a row keeps: at most `limit`, or the defaults when the row gives none; `nothing()`
-    when there are no defaults either."""
+    """Emit `accept(id, weight)` for the ids that a row keeps, in a sequence for those of its elements; `nothing()` when there are none."""
+    if scope.elements is None:
+        kept_ids(section, scope, row, accept, nothing)
+    else:  # each element has ids, since the default of a sequence is not empty
+        scope.elements.each(row, lambda element: kept_ids(section, scope, element, accept))
+
+
+def kept_ids(section, scope, row, accept: Callable, nothing: Callable[[], None] | None = None) -> None:
+    """Emit `accept(id, weight)` for the ids that a row (or element) keeps: at most `limit`, or the defaults when it gives none;
+    `nothing()` when there are no defaults either."""
     count, limit = intrin.local("int64", 0), scope.int("limit")
 
     def keep(number, weight) -> None:
@@ -28,6 +37,22 @@ def row_ids(section, scope, row, accept: Callable, nothing: Callable[[], None] |
                 nothing()
         with T.serial(scope.int("default_ids_count")) as k:
             accept(intrin.let(scope.int_at(scope.int("default_ids_at") + k)), T.float32(1))
+
+
+def kept_texts(section, scope, row, accept: Callable, most: int | None = None) -> None:
+    """Emit `accept(text, weight)` for the texts that a row (or element) keeps: at most `limit` (or `most`), or the default text when it
+    gives none and that is not empty."""
+    count, limit = intrin.local("int64", 0), scope.int("limit") if most is None else T.int64(most)
+
+    def keep(text, weight) -> None:
+        with T.If(count[0] < limit), T.Then():
+            accept(text, weight)
+        intrin.assign(count, count[0] + T.int64(1))
+
+    section.kind.emit_texts(scope, row, keep)
+    length = scope.int("default_text_count")
+    with T.If(T.And(count[0] == T.int64(0), length > T.int64(0))), T.Then():
+        accept(Text(scope.bytes_address(scope.int("default_text_at")), length), T.float32(1))
 
 
 def lanes(width: int, body: Callable) -> None:

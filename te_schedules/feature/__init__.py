@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from te_schedules.feature.combo_feature import ComboKind
+from te_schedules.feature.constant import ConstantKind
 from te_schedules.feature.expr_feature import ExprKind
 from te_schedules.feature.id_feature import IdKind
 from te_schedules.feature.kind import Column, Kind, Scope
@@ -24,10 +25,14 @@ KINDS: dict[str, type] = {
     )
 }
 
+OPERATORS: dict[str, type] = {**KINDS, ConstantKind.stem: ConstantKind}  # with what is no feature type
+
 __all__ = [
     "KINDS",
+    "OPERATORS",
     "Column",
     "ComboKind",
+    "ConstantKind",
     "ExprKind",
     "IdKind",
     "Kind",

@@ -76,5 +76,5 @@ class Pieces:
 def _row_bytes(field, row):
     """A bound of the bytes of any one value of the row."""
     first, last = field.elements(row)
-    texts = T.if_then_else(first < last, field.text_offset(last) - field.text_offset(first), T.int64(0))
+    texts = T.if_then_else(first < last, field.text_end(last - T.int64(1)) - field.text_offset(first), T.int64(0))
     return T.if_then_else(field.is_text, texts, T.int64(INT_TEXT_BYTES))

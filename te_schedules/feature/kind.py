@@ -23,6 +23,12 @@ from te_schedules.procedure import Procedure
 from te_schedules.tokens import Text
 
 Expr = Any
+RULE = 2**40  # a status is 0, or 1 + row + RULE * the rule that the row breaks
+KIND_RULE, ELEMENTS_RULE, MEMORY_RULE = (
+    0,
+    1,
+    2,
+)  # the kind's own; inputs of a sequence of different lengths; more values than int32 counts
 Accept = Callable[[Expr, Expr], None]  # (id int64, weight float32) of one value
 AcceptText = Callable[[Text, Expr], None]  # (text, weight float32) of one value, before it is bucketized
 Write = Callable[[Expr, Expr], None]  # (position int64, value float32) of one number
@@ -115,12 +121,18 @@ class Column:
 
     fields: rows of the descriptor table · ints: named int64 constants · arrays: named int64, float64 or uint8 vectors; a kernel
     finds `<name>_at` (its place in the vector of its dtype) and `<name>_count` · trees: formulas, for `Kind.procedures`. Each column
-    has the ints `limit` (ids kept of a row) and the array `default_ids` (ids of a missing row) if it yields ids.
+    has the ints `limit` (ids kept of a row) and the array `default_ids` (ids of a missing row) if it yields ids; texts have the ints
+    `limit` and `single` (1: the row has one text at most, which a reader may split) and the array `default_text`.
+
+    A negative field -(k + 1) is the feature `inputs[k]`. sequence: of a sequence feature, whether each field is read element by
+    element; such a column has the ints `sequence_length` (elements kept of a row) and `sequence_delim` (a byte).
     """
 
     name: str
     kind: Kind
     fields: tuple[int, ...]
+    inputs: tuple[str, ...] = ()
+    sequence: tuple[bool, ...] | None = None
     ints: Mapping[str, int] = field(default_factory=dict)
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     trees: tuple[Any, ...] = ()
@@ -135,7 +147,11 @@ class Scope:
         self.joined: Any = None  # the buffer of a kind that joins texts
         self.state: Any = None  # what `prepare` of a kind leaves for its rows
         self._closers: list[Callable[[], None]] = []
-        self.fields = tuple(arrow.Field(buffers.columns, self.int(f"field{k}")) for k in range(fields))
+        self.fields: tuple[arrow.Field, ...] = tuple(buffers.field(self.int(f"field{k}")) for k in range(fields))
+        self.elements: Any = None  # `column_group.elements.Elements` of a sequence: the kind's rows are elements then
+        self.outer_row: Expr = None  # the kernel row whose elements are read
+        self.made: Any = None  # `column_group.materialize.Made`, when other features read this one
+        self.stride: Expr = None  # 0 when one row serves all, as a descriptor has it
 
     def int(self, name: str) -> Expr:
         """An int64 constant of the column, bound at first use; use it first outside of the row loop."""
@@ -183,9 +199,13 @@ class Scope:
 
     def fail(self, row: Expr) -> None:
         """Refuse the batch because of this row; the host reports the column's rule with the row."""
+        self.refuse(row if self.outer_row is None else self.outer_row, KIND_RULE)
+
+    def refuse(self, row: Expr, rule: Expr) -> None:
+        """Refuse the batch because this kernel row breaks a rule: KIND_RULE, ELEMENTS_RULE or MEMORY_RULE."""
         # read here and not bound: what one branch binds is not set in another
         place = self._buffers.ints[self._first + self._places["status"]]
-        T.buffer_store(self._status, row + T.int64(1), [place])
+        T.buffer_store(self._status, row + T.int64(1 + rule * RULE), [place])
 
 
 def procedures_of(columns: Iterable[Column]) -> list[Procedure]:

@@ -29,7 +29,7 @@ FG = {
 def built():
     config, fields = load_config(FG), FieldTable()
     columns = [column_of(feature, fields, config.hash_function) for feature in config.features]
-    module, layouts = ragged.module(columns, len(fields.uses), kernel.Knobs())
+    module, layouts = ragged.module(columns, {}, len(fields.uses), kernel.Knobs())
     return tvm.tirx.build(module, target=resolve("cpu").tvm_target, pipeline=PIPELINE), layouts, fields.uses
 
 

@@ -20,10 +20,14 @@ MAX_ID = INT64_MAX - 1  # so that the count of ids fits int64
 def read_id_bucketizer(
     section: Section, base_dir: Path, *, joined: bool, keys: Sequence[str] = ID_BUCKETIZERS
 ) -> Bucketizer | None:
-    """Exactly one bucketizer of ids; None when it is wrong. `joined`: the values are joined with "_" and never integers. `keys`: those
-    that the feature type takes."""
+    """Exactly one bucketizer of ids; None when it is wrong, or when a stub has none and gives texts to other features.
+
+    `joined`: the values are joined with "_" and never integers. `keys`: those that the feature type takes.
+    """
     given = [key for key in keys if key in section]
     allowed = [key for key in keys if key != "num_buckets" or not joined]
+    if not given and section.boolean("stub_type", False):
+        return None
     if not given:
         section.missing("hash_bucket_size", f"ids need one bucketizer: {one_of(allowed)}")
         return None

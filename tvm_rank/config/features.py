@@ -33,6 +33,7 @@ class FeatureReader:
             "path": section.path,
             "separators": separators(section, self._separator),
             "map_separators": tuple(dict.fromkeys((DEFAULT_SEPARATOR, self._separator))),
+            "stub": section.boolean("stub_type", False),
             "group": section.required_text("group", "name the group, or remove the key") if "group" in section else None,
         }
         return TYPES[kind].read(section, common, self._base_dir)
@@ -67,5 +68,3 @@ def _refuse_unsupported(section: Section) -> None:
     for key in keys.SEQUENCE_KEYS:
         if key in section and (key != "is_sequence" or section.boolean(key, False)):
             section.problem(key, "sequence features are not supported yet; remove it")
-    if section.boolean("stub_type", False):
-        section.problem("stub_type", "features that only feed other features are not supported yet; remove it")

@@ -7,6 +7,7 @@ from tvm_rank.config.reader import Section, describe, did_you_mean, one_of
 from tvm_rank.config.spec import Field
 
 DEFAULT_SEPARATOR = "\x1d"
+WANTED = {"feature": "the name of a feature", "const": "a text"}
 
 
 def separators(section: Section, default: str, key: str = "separator") -> tuple[str, ...]:
@@ -47,13 +48,11 @@ def read_fields(section: Section, key: str = "expression", *, minimum: int = 2) 
 
 def _field(section: Section, key: str, text: str, place: str = "") -> Field | None:
     side, colon, name = text.partition(":")
-    if side in ("feature", "const") and colon:
-        section.problem(key, f"{place}inputs of the kind '{side}:' are not supported yet; use {one_of(SIDES)}")
-    elif not colon or side not in SIDES:
+    if not colon or side not in SIDES:
         hint = did_you_mean(side, SIDES) if colon else ""
         section.problem(key, f"{place}wanted side:name with the side {one_of(SIDES)}, got {text!r}{hint}")
     elif not name:
-        section.problem(key, f"{place}wanted the name of a column after '{side}:'")
+        section.problem(key, f"{place}wanted {WANTED.get(side, 'the name of a column')} after '{side}:'")
     else:
         return Field(side=side, name=name)
     return None

@@ -63,4 +63,4 @@ VALUE_TYPES = ("string", "int32", "int64", "float", "double", "integer")
 """In any case ("String", "Double"). Ids are bucketized by their text and numbers computed as float32 whatever it says."""
 
 COMBINERS = ("sum", "mean", "sqrtn", "max")
-SIDES = ("user", "item", "context")
+SIDES = ("user", "item", "context", "feature", "const")

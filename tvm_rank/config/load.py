@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tvm_rank.config import keys
+from tvm_rank.config.dag import resolve
 from tvm_rank.config.features import FeatureReader
 from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
 from tvm_rank.config.reader import Problems, Section, describe, did_you_mean
@@ -144,7 +145,7 @@ def _features(top: Section, reader: FeatureReader, problems: Problems) -> list[F
         if feature:
             features.append(feature)
     _check_tables(features, problems)
-    return features
+    return resolve(features, problems)
 
 
 def _check_tables(features: list[Feature], problems: Problems) -> None:

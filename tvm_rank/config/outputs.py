@@ -27,7 +27,9 @@ def read_ids(section: Section, name: str, base_dir: Path, *, joined: bool) -> di
         "default_value": default,
         "value_dim": section.integer("value_dim", minimum=0, default=0),
         "prefix": f"{name}_" if section.boolean("need_prefix", False) else "",
-        "embedding": read_embedding(section, name),
+        "embedding": read_embedding(
+            section, name, has_ids=bucketizer is not None or not section.boolean("stub_type", False), values="a text"
+        ),
     }
 
 
@@ -75,13 +77,14 @@ def default_numbers(
     return found * value_dim if len(found) == 1 else found
 
 
-def read_embedding(section: Section, name: str, *, has_ids: bool = True) -> Embedding | None:
-    """The embedding that looks the ids up; None without `embedding_dim`."""
+def read_embedding(section: Section, name: str, *, has_ids: bool = True, values: str = "a number") -> Embedding | None:
+    """The embedding that looks the ids up; None without `embedding_dim`. `values`: what there is when there are no ids."""
     combiner = section.choice("combiner", COMBINERS, "mean", {"avg": "mean"})
     table = section.required_text("embedding_name", "name the table, or remove the key") if "embedding_name" in section else name
     dim = section.integer("embedding_dim", minimum=1, maximum=2**31 - 1, default=0)
     if "embedding_dim" in section and not has_ids:
-        section.problem("embedding_dim", "a number has no id to look up; add 'boundaries', or remove it")
+        bucketizer = "'boundaries'" if values == "a number" else "a bucketizer such as 'hash_bucket_size'"
+        section.problem("embedding_dim", f"{values} has no id to look up; add {bucketizer}, or remove it")
     if "embedding_name" in section and "embedding_dim" not in section:
         section.missing("embedding_dim", f"{section.where('embedding_name')} names a table of unknown width")
     return Embedding(table=table, dim=dim, combiner=combiner) if dim and has_ids else None

@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     from tvm_rank.config.expression import Node
 
 REQUEST_SIDES = ("user", "context")
+FEATURE, CONST = "feature", "const"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A raw input column, written `side:name` in fg.json. `side` is user, context or item."""
+    """An input, written `side:name` in fg.json.
+
+    `side` is user, context or item for a raw column, feature for the values of the feature of that name, const for `name` as a text.
+    `request` is set for a feature that depends on the request alone.
+    """
 
     side: str
     name: str
+    request: bool = False
 
     @property
     def is_request(self) -> bool:
-        """True when the column has one row per request (user and context fields)."""
-        return self.side in REQUEST_SIDES
+        """True when the input has one row per request (user and context fields, what is made of them alone, constants)."""
+        return self.side in REQUEST_SIDES or self.side == CONST or self.request
 
 
 # ---------------------------------------------------------------- bucketizers: value -> id in [0, id_space)
@@ -138,7 +144,7 @@ class Feature:
     `path` is the feature's place in the file (`features[3]`), for messages. `default_value` is text, "" for none; it is one token
     for ids, split by the separators for a multi-dimensional raw feature. `separators` always holds chr(29), and the configured
     one if another; `map_separators`, which split a map that is one text, chr(29) and the file's `multi_val_sep`. `value_dim` 0 keeps all
-    ids; k keeps the first k.
+    ids; k keeps the first k. A `stub` is computed for other features only.
     """
 
     stem: ClassVar[str]  # the feature_type, and the name of the type's file in every role
@@ -153,11 +159,27 @@ class Feature:
     embedding: Embedding | None = None
     group: str | None = None
     fields: tuple[Field, ...] = field(default=())
+    stub: bool = False
 
     @property
     def is_request(self) -> bool:
-        """True when every field is a user or context field, so that the value is the same for all items of a request."""
+        """True when every input depends on the request alone, so that the value is the same for all its items."""
         return all(f.is_request for f in self.fields)
+
+    def reads_elements(self, field: Field) -> bool:
+        """True when the input is read element by element, as the inputs of a sequence are."""
+        del field
+        return False
+
+    @property
+    def feature_inputs(self) -> tuple[str, ...]:
+        """The names of the features that it reads."""
+        return tuple(dict.fromkeys(f.name for f in self.fields if f.side == FEATURE))
+
+    @property
+    def yields_texts(self) -> bool:
+        """True when its values are texts that no bucketizer turns into ids, so that only another feature can read them."""
+        return not self.numbers and self.bucketizer is None
 
     @property
     def has_weights(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tvm_rank.config.dag import in_order
 from tvm_rank.config.spec import Boundaries, Feature, FeatureConfig
 from tvm_rank.errors import ModelError
 from tvm_rank.frontend.dense_model import ModelInput
@@ -86,13 +87,15 @@ def table_needs(bindings: Iterable[Binding], source: str = "features") -> dict[s
 def unused_features(config: FeatureConfig, bindings: Iterable[Binding]) -> tuple[str, ...]:
     """Names of the features that feed no input, in configuration order."""
     used = {feature.name for binding in bindings for feature in binding.features}
+    for feature in reversed(in_order(config.features)):
+        used |= set(feature.feature_inputs) if feature.name in used else set()
     return tuple(feature.name for feature in config.features if feature.name not in used)
 
 
 def _features_of(name: str, config: FeatureConfig) -> tuple[Feature, ...]:
     """The feature of that name, else the features of the group of that name in configuration order, else none."""
     named = tuple(feature for feature in config.features if feature.name == name)
-    return named or tuple(feature for feature in config.features if feature.group == name)
+    return named or tuple(feature for feature in config.features if feature.group == name and not feature.stub)
 
 
 def _problems(entry: ModelInput, features: tuple[Feature, ...], config: FeatureConfig) -> list[str]:

@@ -18,11 +18,12 @@ from tvm import relax, tirx
 from te_schedules.column import WORDS
 from te_schedules.column_group import op
 from te_schedules.feature import Column
+from tvm_rank.config.dag import in_order
 from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.frontend.binding import Binding
 from tvm_rank.frontend.dense_model import DenseModel
 from tvm_rank.frontend.tables import Stack
-from tvm_rank.lowering import column_of
+from tvm_rank.lowering import column_of, constants_of
 from tvm_rank.lowering.fields import FieldTable
 from tvm_rank.runtime.columns import FieldUse
 
@@ -52,13 +53,16 @@ class _Builder:
             self.stacks.append(var)
             self.tables |= {name: (row, var) for name, row in zip(stack.names, stack.row_offsets, strict=True)}
         self.bb = relax.BlockBuilder()
-        self.emitted: dict[str, relax.Var] = {}
+        self.emitted: dict[tuple[str, bool], relax.Var] = {}
 
     def build(self, bindings: Sequence[Binding], model: DenseModel) -> RankGraph:
         fields = {True: FieldTable(), False: FieldTable()}
-        features = {f.name: f for binding in bindings for f in binding.features}
-        columns = {name: column_of(f, fields[f.is_request], self.config.hash_function) for name, f in features.items()}
-        self.columns: Mapping[str, Column] = columns
+        columns: dict[tuple[str, bool], Column] = {}
+        for feature, side in self._needed(bindings):
+            columns[feature.name, side] = column_of(feature, fields[side], self.config.hash_function)
+        for side, table in fields.items():
+            columns |= {(name, side): column for name, column in constants_of(table).items()}
+        self.columns: Mapping[tuple[str, bool], Column] = columns
         self.sides = {
             side: relax.Var(name, relax.TensorType([max(1, len(fields[side].uses)), WORDS], "int64"))
             for side, name in ((True, "request_columns"), (False, "item_columns"))
@@ -74,6 +78,21 @@ class _Builder:
             bb.emit_func_output(out)
         mod = bb.get()
         return RankGraph(mod=mod, request_uses=fields[True].uses, item_uses=fields[False].uses)
+
+    def _needed(self, bindings: Sequence[Binding]) -> list[tuple[Feature, bool]]:
+        """(feature, whether over request rows) of all that the model reads, directly or not.
+
+        What a feature of the items reads is computed over the items' descriptor table, in the same kernel.
+        """
+        known = {feature.name: feature for feature in self.config.features}
+        waiting = [(feature.name, feature.is_request) for binding in bindings for feature in binding.features]
+        needed = set(waiting)
+        while waiting:
+            name, side = waiting.pop()
+            found = {(other, side) for other in known[name].feature_inputs} - needed
+            needed |= found
+            waiting += found
+        return [(f, side) for f in in_order(self.config.features) for side in (True, False) if (f.name, side) in needed]
 
     def _dense(self, model: DenseModel, inputs: list[relax.Expr]) -> relax.Expr:
         """The dense model over its inputs, its batch our N; the tuple of its outputs.
@@ -106,7 +125,7 @@ class _Builder:
 
     def _value(self, feature: Feature, kind: str) -> relax.Var:
         """The feature as (rows, width): its embedding, its numbers, or its first id."""
-        ids = self._emit(feature)
+        ids = self._emit(feature.name, feature.is_request)
         if kind == "id":
             return self.bb.emit(op.first_id(ids), feature.name)
         if feature.embedding is None:
@@ -115,13 +134,13 @@ class _Builder:
         call = op.lookup(ids, stack, combiner=feature.embedding.combiner, table=feature.embedding.table, table_row=row)
         return self.bb.emit(call)
 
-    def _emit(self, feature: Feature) -> relax.Var:
-        """The feature operator, once for each feature."""
-        if feature.name not in self.emitted:
-            rows = self.request if feature.is_request else self.item
-            call = op.feature(self.sides[feature.is_request], rows, self.columns[feature.name])
-            self.emitted[feature.name] = self.bb.emit(call)
-        return self.emitted[feature.name]
+    def _emit(self, name: str, side: bool) -> relax.Var:
+        """The feature operator over request rows (True) or items, once for each, behind those that it reads."""
+        if (name, side) not in self.emitted:
+            column, rows = self.columns[name, side], self.request if side else self.item
+            inputs = [self._emit(other, side) for other in column.inputs]
+            self.emitted[name, side] = self.bb.emit(op.feature(self.sides[side], rows, column, inputs))
+        return self.emitted[name, side]
 
 
 def _replaced(value: relax.Expr, known: Mapping[relax.Expr, relax.Expr]) -> relax.Expr:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, cast
 
-from tvm_rank.config.spec import Feature, FeatureConfig, Field
+from tvm_rank.config.dag import in_order
+from tvm_rank.config.spec import CONST, FEATURE, Feature, FeatureConfig, Field
 from tvm_rank.config.types.id_feature import IdFeature
 from tvm_rank.config.types.regex_replace_feature import RegexReplaceFeature
 from tvm_rank.config.types.text_normalizer import FILTER, HALF_WIDTH, LOWER, SIMPLIFIED, SPLIT_HAN, UPPER, TextNormalizer
 from tvm_rank.config.types.tokenize_feature import TokenizeFeature
+from tvm_rank.errors import RankError
 from tvm_rank.host.characters import character_table
 from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
 from tvm_rank.host.tokenize_feature import LIBRARIES
@@ -37,15 +39,25 @@ class HostPlan:
 def plan_host(config: FeatureConfig) -> HostPlan:
     """The host stages of a configuration. Raises RankError when a library that the compiler needs for them is not installed."""
     files: Files = {}
-    stages: list[HostStage] = []
-    compiled: list[Feature] = []
-    for feature in config.features:
+    stages: dict[str, HostStage] = {}
+    compiled: dict[str, Feature] = {}
+    for feature in in_order(config.features):
         if feature.stem in OPERATIONS:
-            stage = _stage(feature, files)
-            stages.append(stage)
+            stage = stages[feature.name] = _stage(feature, stages, files)
             feature = _over(feature, stage)
-        compiled.append(feature)
-    return HostPlan(config=dataclasses.replace(config, features=tuple(compiled)), stages=tuple(stages), files=files)
+        compiled[feature.name] = _reading(feature, config, stages)
+    features = tuple(compiled[feature.name] for feature in config.features)
+    return HostPlan(config=dataclasses.replace(config, features=features), stages=tuple(stages.values()), files=files)
+
+
+def _reading(feature: Feature, config: FeatureConfig, stages: Mapping[str, HostStage]) -> Feature:
+    """The feature; where it reads the texts of a stage, it reads the column that the stage makes."""
+    texts = {f.name for f in config.features if f.name in stages and f.yields_texts}
+    fields = tuple(
+        Field(side=stages[f.name].side, name=stages[f.name].output) if f.side == FEATURE and f.name in texts else f
+        for f in feature.fields
+    )
+    return dataclasses.replace(feature, fields=fields)
 
 
 def _over(feature: Feature, stage: HostStage) -> IdFeature:
@@ -53,22 +65,30 @@ def _over(feature: Feature, stage: HostStage) -> IdFeature:
     common = {f.name: getattr(feature, f.name) for f in dataclasses.fields(Feature)}
     if isinstance(feature, TokenizeFeature):
         common["default_value"] = ""  # the stage has put its tokens in place
-    column = Field(side=feature.fields[0].side, name=stage.output)
+    column = Field(side=stage.side, name=stage.output)
     return IdFeature(**common | {"fields": (column,)}, prefix=cast(Any, feature).prefix)
 
 
-def _stage(feature: Feature, files: Files) -> HostStage:
+def _stage(feature: Feature, before: Mapping[str, HostStage], files: Files) -> HostStage:
+    """The stage of a feature; `before` are the stages of the features that it may read, by feature."""
     describe = _DESCRIPTIONS[feature.stem]
     given = feature.fields[0]
+    if given.side == CONST or (given.side == FEATURE and given.name not in before):
+        raise RankError(
+            f"{feature.path}: {feature.stem} is a library call before the kernels, so it cannot read {given.side}:{given.name}, which they "
+            "make; let it read a column, or a feature of these types: " + ", ".join(OPERATIONS)
+        )
     entries = {"library": "", "library_version": "", "splitting": "", "as_lists": False, "default_before": None}
     entries |= {"default_after": None, "joined": None, "files": {}} | describe(feature, files)
+    if feature.yields_texts:  # others read the column as it is
+        entries |= {"as_lists": entries["as_lists"] and feature.value_dim != 1, "default_after": feature.default_value or None}
     if entries["library"]:
         entries["library_version"] = metadata.version(cast(str, entries["library"]))
     return HostStage(
         feature=feature.name,
         operation=feature.stem,
         side=REQUEST if given.is_request else ITEM,
-        input=given.name,
+        input=before[given.name].output if given.side == FEATURE else given.name,
         output=f"{feature.stem} {feature.name}",
         **cast(Any, entries),
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from te_schedules.feature import Column
+import numpy as np
+
+from te_schedules.feature import Column, ConstantKind
 from tvm_rank.config.spec import Feature
 from tvm_rank.lowering import (
     combo_feature,
@@ -15,7 +18,7 @@ from tvm_rank.lowering import (
     overlap_feature,
     raw_feature,
 )
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields, FieldTable
 
 LOWERINGS: dict[str, Callable[..., Column]] = {
     "id_feature": id_feature.column,
@@ -30,4 +33,20 @@ LOWERINGS: dict[str, Callable[..., Column]] = {
 
 def column_of(feature: Feature, fields: FieldTable, hash_function: str) -> Column:
     """The kernel column of a feature; its fields are entered into `fields`."""
-    return LOWERINGS[feature.stem](feature, fields, hash_function)
+    own = FeatureFields(fields, feature)
+    column = LOWERINGS[feature.stem](feature, own, hash_function)
+    return replace(column, inputs=tuple(own.inputs))
+
+
+def constants_of(fields: FieldTable) -> dict[str, Column]:
+    """The columns of the constants that features read, by the names under which they read them."""
+    return {
+        name: Column(
+            name=name,
+            kind=ConstantKind(),
+            fields=(),
+            ints={"limit": 1, "single": 1},
+            arrays={"text": np.frombuffer(text.encode(), np.uint8), "default_text": np.zeros(0, np.uint8)},
+        )
+        for name, text in fields.constants.items()
+    }

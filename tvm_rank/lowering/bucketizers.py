@@ -18,9 +18,12 @@ HASHES = {"std": hash_std, "farm": hash_farm}
 
 
 def of_text(feature: Feature, hash_function: str) -> tuple[str, dict[str, int], dict[str, np.ndarray]]:
-    """(kernel's name of the bucketizer, ints, arrays) of an id or combo feature, `limit` and `default_ids` included."""
+    """(kernel's name of the bucketizer, ints, arrays) of a feature of texts, `limit` and `default_ids` (or `default_text`) included."""
     rule = feature.bucketizer
     ints: dict[str, int] = {"limit": feature.value_dim or ALL_IDS, "separator": ord(feature.separators[-1])}
+    if rule is None:
+        text = np.frombuffer(feature.default_value.encode(), np.uint8)
+        return bucketize.NONE, ints | {"single": int(feature.value_dim == 1)}, {"default_text": text}
     arrays = {"default_ids": np.array(default_ids(feature, hash_function), np.int64)}
     if isinstance(rule, HashBucket):
         return f"hash_{hash_function}", ints | hash_bucket.constants(rule.size), arrays

@@ -7,11 +7,11 @@ import numpy as np
 from te_schedules.feature import Column, ComboKind
 from tvm_rank.config.types.combo_feature import ComboFeature
 from tvm_rank.lowering import bucketizers
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields
 from tvm_rank.runtime.columns import TEXT
 
 
-def column(feature: ComboFeature, fields: FieldTable, hash_function: str) -> Column:
+def column(feature: ComboFeature, fields: FeatureFields, hash_function: str) -> Column:
     """The column of the feature."""
     rule, ints, arrays = bucketizers.of_text(feature, hash_function)
     arrays["prefix"] = np.frombuffer(feature.prefix.encode(), np.uint8)

@@ -8,13 +8,13 @@ from te_schedules.feature import Column, ExprKind
 from te_schedules.feature.expr_rows import OPERATIONS
 from te_schedules.feature.lanes import identity
 from tvm_rank.config.types.expr_feature import ExprFeature
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields
 from tvm_rank.lowering.formulas import FormulaShape
 from tvm_rank.lowering.typed_numbers import constants_of
 from tvm_rank.runtime.columns import NUMBER
 
 
-def column(feature: ExprFeature, fields: FieldTable, hash_function: str) -> Column:
+def column(feature: ExprFeature, fields: FeatureFields, hash_function: str) -> Column:
     """The column of the feature."""
     typed, ints, arrays = constants_of(feature, hash_function)
     shape = FormulaShape(feature.tree, feature.variables)

@@ -1,8 +1,8 @@
-"""The fields that a descriptor table has, in order of first use."""
+"""The fields that a descriptor table has, in order of first use, and the inputs of each feature among them."""
 
 from __future__ import annotations
 
-from tvm_rank.config.spec import Field
+from tvm_rank.config.spec import CONST, FEATURE, Feature, Field
 from tvm_rank.runtime.columns import FieldUse
 
 
@@ -11,13 +11,40 @@ class FieldTable:
 
     def __init__(self) -> None:
         self._rows: dict[FieldUse, int] = {}
+        self.constants: dict[str, str] = {}  # name of the producer -> its text
 
-    def row(self, field: Field, role: str) -> int:
-        """The row of a field read as `role` (text, number or weighted)."""
-        use = FieldUse(side=field.side, name=field.name, role=role)
+    def add(self, use: FieldUse) -> int:
+        """The row of a use."""
         return self._rows.setdefault(use, len(self._rows))
 
     @property
     def uses(self) -> tuple[FieldUse, ...]:
         """All uses, by row."""
         return tuple(self._rows)
+
+
+class FeatureFields:
+    """The inputs of one feature, as its lowering asks for them. `inputs` are the features among them, `elements` says for each number
+    that was given whether the input is read element by element."""
+
+    def __init__(self, table: FieldTable, feature: Feature):
+        self._table, self._feature = table, feature
+        self.inputs: list[str] = []
+        self.elements: dict[int, bool] = {}
+
+    def row(self, field: Field, role: str) -> int:
+        """The number of a field read as `role` (text, number, weighted ...): its row, or -(k + 1) for the feature `inputs[k]`."""
+        splits = self._feature.reads_elements(field)
+        use = FieldUse(side=field.side, name=field.name, role=role)
+        number = self._made(field) if field.side in (FEATURE, CONST) else self._table.add(use)
+        self.elements[number] = splits
+        return number
+
+    def _made(self, field: Field) -> int:
+        name = field.name
+        if field.side == CONST:
+            name = f"const:{field.name}"
+            self._table.constants[name] = field.name
+        if name not in self.inputs:
+            self.inputs.append(name)
+        return -1 - self.inputs.index(name)

@@ -9,12 +9,12 @@ from te_schedules.feature.combine import COMBINERS
 from tvm_rank.config.spec import Boundaries, NumBuckets
 from tvm_rank.config.types.lookup_feature import LookupFeature
 from tvm_rank.lowering import bucketizers
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields
 from tvm_rank.lowering.normalizers import shape_of
 from tvm_rank.runtime.columns import MAP_NUMBER, MAP_TEXT, TEXT
 
 
-def column(feature: LookupFeature, fields: FieldTable, hash_function: str) -> Column:
+def column(feature: LookupFeature, fields: FeatureFields, hash_function: str) -> Column:
     """The column of the feature."""
     as_text = feature.discrete and not feature.weighted
     rows = (fields.row(feature.fields[0], MAP_TEXT if as_text else MAP_NUMBER), fields.row(feature.fields[1], TEXT))

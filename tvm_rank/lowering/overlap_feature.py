@@ -8,12 +8,12 @@ from te_schedules.feature import Column, OverlapKind
 from tvm_rank.config.spec import Boundaries
 from tvm_rank.config.types.overlap_feature import OverlapFeature
 from tvm_rank.lowering import bucketizers
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields
 from tvm_rank.lowering.normalizers import shape_of
 from tvm_rank.runtime.columns import TEXT
 
 
-def column(feature: OverlapFeature, fields: FieldTable, hash_function: str) -> Column:
+def column(feature: OverlapFeature, fields: FeatureFields, hash_function: str) -> Column:
     """The column of the feature; the hash function does not matter to it."""
     del hash_function
     shape, numbers = shape_of(feature.normalizer)

@@ -8,12 +8,12 @@ from te_schedules.feature import Column, RawKind
 from tvm_rank.config.spec import Boundaries
 from tvm_rank.config.types.raw_feature import RawFeature
 from tvm_rank.lowering import bucketizers
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields
 from tvm_rank.lowering.normalizers import shape_of
 from tvm_rank.runtime.columns import NUMBER
 
 
-def column(feature: RawFeature, fields: FieldTable, hash_function: str) -> Column:
+def column(feature: RawFeature, fields: FeatureFields, hash_function: str) -> Column:
     """The column of the feature; the hash function does not matter to it."""
     del hash_function
     shape, numbers = shape_of(feature.normalizer)

@@ -9,6 +9,7 @@ Strings are bytes here: a NUL or invalid UTF-8 is as good as any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -117,9 +118,14 @@ def readable(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
-def id_function(feature: Feature, hash_function: str) -> Callable[[bytes, int], int]:
-    """The function (text, row) -> id of a feature's bucketizer; `text` has its prefix already. The row is for messages."""
+def id_function(feature: Feature, hash_function: str) -> Callable[[bytes, int], Any]:
+    """The function (text, row) -> id of a feature's bucketizer; `text` has its prefix already. The row is for messages.
+
+    Without a bucketizer it gives the text back: a stub gives its texts to other features.
+    """
     bucketizer = feature.bucketizer
+    if bucketizer is None:
+        return lambda text, _row: text
     if isinstance(bucketizer, HashBucket):
         hash_text, size = HASHES[hash_function], bucketizer.size
         return lambda text, _row: hash_text(text) % size
@@ -140,7 +146,7 @@ def _number_id(feature: Feature, size: int, text: bytes, row: int) -> int:
     return number if 0 <= number < size else 0
 
 
-def default_token_ids(feature: Feature, hash_function: str) -> list[int]:
+def default_token_ids(feature: Feature, hash_function: str) -> list[Any]:
     """The ids of a missing row: `default_value` as one token, not split and without prefix; none when it is ""."""
     text = feature.default_value.encode()
     return [id_function(feature, hash_function)(text, 0)] if text else []
@@ -156,10 +162,11 @@ def text_ids(
     return ragged([ids[: feature.value_dim or None] for ids in found])
 
 
-def ragged(rows: Sequence[Sequence[int]], weights: Sequence[Sequence[np.float32]] | None = None) -> FeatureOutput:
-    """The output whose row r has the ids rows[r], and the weights weights[r]."""
+def ragged(rows: Sequence[Sequence[Any]], weights: Sequence[Sequence[np.float32]] | None = None) -> FeatureOutput:
+    """The output whose row r has the ids rows[r], and the weights weights[r]. The texts of a stub are an array of objects."""
+    values = [value for row in rows for value in row]
     return FeatureOutput(
-        values=np.array([value for row in rows for value in row], np.int64),
+        values=np.array(values, object if values and isinstance(values[0], bytes) else np.int64),
         lengths=np.array([len(row) for row in rows], np.int32),
         weights=None if weights is None else np.array([weight for row in weights for weight in row], np.float32),
     )

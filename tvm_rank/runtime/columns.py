@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tvm_rank.errors import InputError
 
-WORDS = 19  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
+WORDS = 24  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
 TEXT, NUMBER, WEIGHTED = "text", "number", "weighted"
 MAP_TEXT, MAP_NUMBER, NESTED = "map_text", "map_number", "nested"
 MAPS = (MAP_TEXT, MAP_NUMBER, NESTED)  # roles that read texts `key:value` or maps, and nothing else

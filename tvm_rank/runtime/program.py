@@ -38,11 +38,19 @@ class ProgramPlan:
     refusals: Mapping[str, tuple[Refusal, ...]]
 
 
+RULE = 2**40
+RULES = {
+    1: "wants inputs with the same number of elements in a row, with one, or none, and these differ; make the sequences equally long",
+    2: "the values of the rows from here on take more than 2 GiB in one block; shorten the texts, or set value_dim",
+}
+
+
 def raise_refusal(status: np.ndarray, refusals: Sequence[Refusal]) -> None:
-    """Raise RowError for the first refused column; `status` is 0, or 1 + the row at which the batch is refused."""
+    """Raise RowError for the first refused column; `status` is 0, or 1 + row + RULE * rule (`te_schedules/feature/kind.py`)."""
     for refusal, value in zip(refusals, status.tolist(), strict=False):
         if value:
-            raise RowError(refusal.feature, value - 1, refusal.rule)
+            number, row = divmod(value - 1, RULE)
+            raise RowError(refusal.feature, row, RULES.get(number, refusal.rule))
 
 
 def check(uses: Sequence[FieldUse], status: np.ndarray) -> None:
