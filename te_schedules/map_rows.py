@@ -8,9 +8,7 @@ memory, which stays for as long as kernel rows lead to the same row of the colum
         key length    in bytes; INTEGER for an integer
         value         address of `value length` bytes; the map's element if that is ELEMENT; nothing if it is BARE
 
-Few entries are searched one by one, from the last, so that the last of equal keys wins. More than SCAN of them get an open-addressed
-index of entry numbers (linear probing, at most half full) once they are asked for often enough to pay for it: the work is linear in
-entries and look-ups, whatever their number.
+How they are found: `entries.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.column import Field, Form, Word
-from te_schedules.scratch import Scratch
+from te_schedules.entries import Entries
 from te_schedules.text import digest, equal, format_int, parse_float, parse_int
 from te_schedules.tokens import INT_TEXT_BYTES, Text, find_byte, for_each_token
 
@@ -29,9 +27,6 @@ Expr = Any
 ENTRY = 32
 WORD, ADDRESS, KEY_LENGTH, VALUE_LENGTH, VALUE = 0, 8, 16, 20, 24
 INTEGER, ELEMENT, BARE = -1, -2, -3
-SCAN = 16  # entries that are always searched one by one
-ASKED = 3  # look-ups in a row of more entries, before an index is built
-_MIX = 0x9E3779B97F4A7C15  # the odd number next to 2**64 / golden ratio
 
 
 def map_separators(scope) -> tuple:
@@ -39,16 +34,14 @@ def map_separators(scope) -> tuple:
     return T.uint8(0x1D), T.cast(scope.int("map_separator"), "uint8")
 
 
-class MapRow:
+class MapRow(Entries):
     """The entries of the row that `load` was called for last. `bare`: a key may lack its value."""
 
     def __init__(self, scope, field: Field, separators: tuple, *, delimiter: Expr = None, bare: bool = False):
+        super().__init__(scope, ENTRY)
         self.field, self._separators, self._bare = field, separators, bare
         self._delimiter = T.uint8(ord(":")) if delimiter is None else delimiter
         self._first, self._last = intrin.local("int64", -1), intrin.local("int64", -1)
-        self._count, self._asked = intrin.local("int64", 0), intrin.local("int64", 0)
-        self._slots = intrin.local("int64", 0)  # of the index; 0 while there is none
-        self._entries, self._index = Scratch(scope), Scratch(scope)
         self._digits = intrin.array(INT_TEXT_BYTES, "uint8")
         for word in (Word.WEIGHT, Word.WEIGHT_FORM, Word.WEIGHT_VALID, Word.WEIGHT_BIT, Word.WEIGHT_TEXT):
             field[word]
@@ -60,22 +53,15 @@ class MapRow:
         """Condition: values come as text, so that numbers are computed in float64."""
         return T.Or(self._in_texts, self._text_items)
 
-    @property
-    def count(self):
-        """How many entries there are, those whose key comes again later included."""
-        return self._count[0]
-
     def load(self, row) -> None:
         """Emit the reading of the map of a kernel row, unless it is the one that was read last."""
         first, last = self.field.elements(row)
         with T.If(T.Or(first != self._first[0], last != self._last[0])), T.Then():
             intrin.assign(self._first, first)
             intrin.assign(self._last, last)
-            intrin.assign(self._count, 0)
-            intrin.assign(self._asked, 0)
-            intrin.assign(self._slots, 0)
+            self.clear()
             with T.If(first < last), T.Then():
-                self._entries.ensure(intrin.let(self._bound(first, last)) * T.int64(ENTRY))
+                self.reserve(self._bound(first, last))
                 for_each_token(self.field, row, self._separators, self._add)
 
     def _bound(self, first, last):
@@ -106,7 +92,7 @@ class MapRow:
             self._store(Text(text.address, intrin.let(cut[0] - text.address)), element, value_length, intrin.let(value[0]))
 
     def _store(self, key: Text, element, value_length, value) -> None:
-        place = intrin.let(self.entry(self._count[0]))
+        place = self.append()
         length, word = intrin.local("int64", key.length), intrin.local("int64", 0)
         with T.If(self.field.is_text):
             with T.Then():
@@ -119,20 +105,15 @@ class MapRow:
         intrin.store("int32", place + T.int64(KEY_LENGTH), length[0])
         intrin.store("int32", place + T.int64(VALUE_LENGTH), value_length)
         intrin.store("int64", place + T.int64(VALUE), value)
-        intrin.assign(self._count, self._count[0] + T.int64(1))
 
     # ------------------------------------------------------------ look-ups
-
-    def entry(self, number):
-        """The address of an entry."""
-        return self._entries.address + number * T.int64(ENTRY)
 
     def find(self, key: Text):
         """The number (int64) of the entry with this key, -1 if there is none. The decimal text of an integer finds the integer."""
         found = intrin.local("int64", -1)
         word, length = intrin.local("int64", 0), intrin.local("int64", key.length)
         known = intrin.local("int32", 0)
-        with T.If(self._count[0] > T.int64(0)), T.Then(), T.If(self.field.is_text):
+        with T.If(self.count > T.int64(0)), T.Then(), T.If(self.field.is_text):
             with T.Then():
                 intrin.assign(word, digest.emit(key))
                 intrin.assign(known, 1)
@@ -142,83 +123,32 @@ class MapRow:
                 intrin.assign(length, INTEGER)
                 intrin.assign(known, T.cast(is_decimal, "int32"))
         with T.If(known[0] == 1), T.Then():
-            intrin.assign(found, self._find(intrin.let(word[0]), intrin.let(length[0]), key.address))
+            intrin.assign(found, self.find_key((intrin.let(word[0]), intrin.let(length[0]), key.address)))
         return intrin.let(found[0])
 
-    def is_last(self, number):
-        """Condition: no later entry has the key of this one."""
-        place = intrin.let(self.entry(number))
-        return self._find(*_key(place)) == number
+    def key_of(self, place) -> tuple[Expr, ...]:
+        """(word, length, address) of the key of the entry at `place`."""
+        length = intrin.let(T.cast(intrin.load("int32", place + T.int64(KEY_LENGTH)), "int64"))
+        word, address = (intrin.let(intrin.load("int64", place + T.int64(at))) for at in (WORD, ADDRESS))
+        return word, length, address
 
-    def _find(self, word, length, address):
-        """The number of the last entry with this key, -1 if there is none; builds the index when it is time to."""
-        first = intrin.local("int64", self._count[0])
-        with T.If(T.And(self._count[0] > T.int64(SCAN), self._slots[0] == T.int64(0))), T.Then():
-            intrin.assign(self._asked, self._asked[0] + T.int64(1))
-            with T.If(self._asked[0] > T.int64(ASKED)), T.Then():
-                self._make_index()
-                intrin.assign(first, 0)
-        number = intrin.local("int64", 0)
-        # the same search puts the entries into a new index, one after the other, and answers behind them
-        with T.serial(first[0], self._count[0] + T.int64(1)) as asked:
-            wanted = [intrin.local("int64", part) for part in (word, length, address)]
-            is_entry = intrin.let(asked < self._count[0])
-            with T.If(is_entry), T.Then():
-                for part, own in zip(wanted, _key(intrin.let(self.entry(asked))), strict=True):
-                    intrin.assign(part, own)
-            place = self._search(number, *(intrin.let(part[0]) for part in wanted))
-            with T.If(is_entry), T.Then():
-                intrin.store("int32", self._index.address + place * T.int64(4), asked + T.int64(1))
-        return intrin.let(number[0] - T.int64(1))
-
-    def _search(self, number, word, length, address):
-        """Set `number` to 1 + the number of the entry with this key, or to 0: by slots, or without an index from the last to the first.
-        Gives the slot where the search ended."""
-        mask = intrin.let(self._slots[0] - T.int64(1))
-        # the table's place is mixed in, so that keys cannot be made beforehand that all want the same slot
-        mixed = (intrin.Word.of(word) ^ intrin.Word.of(self._entries.address)) * _MIX
-        mixed = (mixed ^ (mixed >> 32)) * _MIX
-        has_index = intrin.let(self._slots[0] > T.int64(0))
-        place = intrin.local("int64", T.if_then_else(has_index, T.bitwise_and((mixed >> 32).signed, mask), self._count[0]))
-        going = intrin.local("int32", 1)
-        with T.While(going[0] == 1):
-            listed = T.cast(intrin.load("int32", self._index.address + place[0] * T.int64(4)), "int64")
-            intrin.assign(number, T.if_then_else(has_index, listed, place[0]))
-            intrin.assign(going, T.cast(number[0] > T.int64(0), "int32"))
-            with T.If(going[0] == 1), T.Then():
-                same = self._same(intrin.let(number[0] - T.int64(1)), word, length, address)
-                following = T.if_then_else(has_index, T.bitwise_and(place[0] + T.int64(1), mask), place[0] - T.int64(1))
-                intrin.assign(going, T.if_then_else(same, T.int32(0), T.int32(1)))
-                intrin.assign(place, T.if_then_else(same, place[0], following))
-        return intrin.let(place[0])
-
-    def _same(self, number, word, length, address):
-        """Condition: the entry of that number has this key."""
-        place = intrin.let(self.entry(number))
-        same = intrin.local("int32", T.cast(intrin.load("int64", place + T.int64(WORD)) == word, "int32"))
-        with T.If(same[0] == 1), T.Then():
-            _, other_length, other_address = _key(place)
-            intrin.assign(same, T.cast(other_length == length, "int32"))
-            with T.If(T.And(same[0] == 1, length > T.int64(digest.EXACT))), T.Then():
-                intrin.assign(same, T.cast(equal.emit(Text(address, length), Text(other_address, length)), "int32"))
-        return intrin.let(same[0] == 1)
-
-    def _make_index(self) -> None:
-        """Room for the slots, all empty."""
-        slots = intrin.local("int64", 2 * SCAN)
-        with T.While(slots[0] < self._count[0] * T.int64(2)):
-            intrin.assign(slots, slots[0] * T.int64(2))
-        intrin.assign(self._slots, slots[0])
-        self._index.ensure(intrin.let(slots[0] * T.int64(4)))
-        with T.serial(slots[0] // T.int64(2)) as k:
-            intrin.store("int64", self._index.address + k * T.int64(8), T.int64(0))
+    def same(self, place, key: tuple[Expr, ...]):
+        """Condition: the entry at `place` has this key."""
+        word, length, address = key
+        equals = intrin.local("int32", T.cast(intrin.load("int64", place + T.int64(WORD)) == word, "int32"))
+        with T.If(equals[0] == 1), T.Then():
+            _, other_length, other_address = self.key_of(place)
+            intrin.assign(equals, T.cast(other_length == length, "int32"))
+            with T.If(T.And(equals[0] == 1, length > T.int64(digest.EXACT))), T.Then():
+                intrin.assign(equals, T.cast(equal.emit(Text(address, length), Text(other_address, length)), "int32"))
+        return intrin.let(equals[0] == 1)
 
     # ------------------------------------------------------------ what an entry holds
 
     def key_text(self, number) -> Text:
         """The key of an entry as text; an integer's is written into a small buffer that the next one uses again."""
         place = intrin.let(self.entry(number))
-        word, length, address = _key(place)
+        word, length, address = self.key_of(place)
         start, size = intrin.local("int64", address), intrin.local("int64", length)
         with T.If(length == T.int64(INTEGER)), T.Then():
             intrin.assign(start, intrin.address_of(self._digits))
@@ -267,16 +197,6 @@ class MapRow:
         place = intrin.let(self.entry(number))
         length = intrin.let(T.cast(intrin.load("int32", place + T.int64(VALUE_LENGTH)), "int64"))
         return length, intrin.let(intrin.load("int64", place + T.int64(VALUE)))
-
-
-def _key(place):
-    """(word, length, address) of the key of the entry at `place`."""
-    length = intrin.let(T.cast(intrin.load("int32", place + T.int64(KEY_LENGTH)), "int64"))
-    return (
-        intrin.let(intrin.load("int64", place + T.int64(WORD))),
-        length,
-        intrin.let(intrin.load("int64", place + T.int64(ADDRESS))),
-    )
 
 
 def _decimal(text: Text):
