@@ -202,12 +202,12 @@ class Field:
 
     def item_text(self, element):
         """(first, end) addresses of the bytes of a map column's value, when its values are texts (WEIGHT_TEXT is not 0)."""
-
-        def offset(k):
-            return T.cast(intrin.load("int32", self[Word.WEIGHT_TEXT] + k * T.int64(4)), "int64")
-
         data = self[Word.WEIGHT]
-        return intrin.let(data + offset(element)), intrin.let(data + offset(element + T.int64(1)))
+        return intrin.let(data + self.item_offset(element)), intrin.let(data + self.item_offset(element + T.int64(1)))
+
+    def item_offset(self, element):
+        """Where the bytes of a map column's text value begin, behind WEIGHT; not bound, so that it can stand in a condition."""
+        return T.cast(intrin.load("int32", self[Word.WEIGHT_TEXT] + element * T.int64(4)), "int64")
 
     def item_number(self, element, dtype: str):
         """A map column's value, when its values are numbers, converted to `dtype`."""

@@ -9,6 +9,7 @@ from te_schedules.feature.id_feature import IdKind
 from te_schedules.feature.kind import Column, Kind, Scope
 from te_schedules.feature.kv_dot_product import KvDotKind
 from te_schedules.feature.lookup_feature import LookupKind
+from te_schedules.feature.match_feature import MatchKind
 from te_schedules.feature.overlap_feature import OverlapKind
 from te_schedules.feature.raw_feature import RawKind
 
@@ -20,6 +21,7 @@ KINDS: dict[str, type] = {
         ComboKind,
         OverlapKind,
         LookupKind,
+        MatchKind,
         KvDotKind,
         ExprKind,
     )
@@ -38,6 +40,7 @@ __all__ = [
     "Kind",
     "KvDotKind",
     "LookupKind",
+    "MatchKind",
     "OverlapKind",
     "RawKind",
     "Scope",

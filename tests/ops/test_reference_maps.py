@@ -213,3 +213,125 @@ def test_a_dot_product_is_normalized_in_float32_only_without_text():
 def test_a_delimiter_that_cannot_be_told_apart_is_refused(delimiter):
     with pytest.raises(ConfigError, match="kv_delimiter: wanted one ASCII character that is in no number and no separator"):
         dot(pa.array(["a"]), pa.array(["a"]), kv_delimiter=delimiter)
+
+
+# ---------------------------------------------------------------- match_feature
+
+USER = pa.array(["c1^a:1,b:2|c2^a:3"])
+
+
+def matched(category: str | pa.Array, item: str | pa.Array, user: pa.Array = USER, **more):
+    sides = {"category": category, "item": item}
+    inputs = {key: side if isinstance(side, str) else f"item:{key}" for key, side in sides.items()}
+    columns = [side for side in sides.values() if not isinstance(side, str)]
+    return output_of({"feature_type": "match_feature", "user": "user:u", "separator": "|", **inputs, **more}, user, *columns)
+
+
+def values_matched(category, item, user: pa.Array = USER, **more) -> list[list[int]]:
+    return rows_of(matched(category, item, user, num_buckets=100, **more))
+
+
+def test_every_category_is_matched_with_every_item():
+    category, item = pa.array(["c1", "c2|c1", "c3", None]), pa.array(["b|a", "a|b", "a", "a"])
+    assert values_matched(category, item) == [[2, 1], [3, 1, 2], [], []]
+
+
+def test_all_stands_for_every_key_under_multihit_only():
+    item = pa.array(["a", "b|a"])
+    assert values_matched("ALL", item) == [[], []]
+    assert values_matched("ALL", item, pa.array(["ALL^a:7|c^a:8"])) == [[7], [7]]
+    assert values_matched("ALL", item, matchType="multihit") == [[1, 3], [2, 1, 3]]
+    assert values_matched(pa.array(["c2", "c1"]), "ALL", matchType="multihit") == [[3], [1, 2]]
+    assert values_matched("ALL", "ALL", matchType="multihit") == [[1, 2, 3]]
+
+
+def test_blanks_and_empty_parts_of_a_nested_map_are_dropped():
+    user = pa.array([" c1 ^\ta : 1 ,,b:2 || c2^a:3|"])
+    assert values_matched("ALL", "ALL", user, matchType="multihit") == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("group", ["c2", "c2^", "^a:1", "c2^a", "c2^a:", "c2^a:1:2", "c2^a:1^b:2", "c2^a:1,b"])
+def test_a_malformed_group_makes_the_row_empty(group):
+    assert values_matched("ALL", "ALL", pa.array([f"c1^a:1|{group}", "c1^a:1"]), matchType="multihit") == [[], [1]]
+
+
+def test_groups_of_one_category_are_one():
+    user = pa.array(["c1^a:1,b:2|c1^a:3"])
+    assert values_matched(pa.array(["c1"]), pa.array(["a|b"]), user) == [[3, 2]]
+    assert values_matched("ALL", "ALL", user, matchType="multihit") == [[2, 3]]
+
+
+def test_a_nested_map_may_be_an_arrow_map_or_a_list():
+    user = pa.array([[("c1", "a:1, b:2"), ("c2", None), ("c3", "")]], pa.map_(pa.string(), pa.string()))
+    assert values_matched(pa.array(["c1"]), pa.array(["a|b"]), user) == [[1, 2]]
+    assert values_matched(pa.array([7]), pa.array([1]), pa.array([[(7, "1:5")]], pa.map_(pa.int64(), pa.string()))) == [[5]]
+    assert values_matched(pa.array(["c1|c2"]), pa.array(["a"]), pa.array([["c1^a:1", None, "c2^a:2"]])) == [[1, 2]]
+
+
+def test_the_texts_of_a_match_have_a_prefix_and_the_default_has_none():
+    words = {"f_1": 1, "f_c1_1": 2, "f_a_1": 3, "f_c1_a_1": 4, "c1_a_1": 5, "z": 6}
+    common = {"vocab_dict": words, "default_bucketize_value": 0, "default_value": "z"}
+    category, item = pa.array(["c1", "c9"]), pa.array(["a", "a"])
+
+    def of(**keys) -> list[list[int]]:
+        return rows_of(matched(category, item, **common, **keys))
+
+    assert of() == [[4], [6]]
+    assert of(need_prefix=False) == [[5], [6]]
+    assert of(show_item=False) == [[2], [6]]
+    assert of(showCategory=False) == [[3], [6]]
+    assert of(showCategory=False, showItem=False) == of(matchType="multihit") == [[1], [6]]
+
+
+def test_the_recorded_hashes_of_a_match_are_of_prefixed_values_and_bare_defaults():
+    feature = {
+        "feature_name": "match_feat",
+        "hash_bucket_size": 100,
+        "default_value": "z",
+        "show_category": False,
+        "show_item": False,
+    }
+    category, item = pa.array(["ca", "cb"]), pa.array(["ba", "ba"])
+    assert rows_of(matched(category, item, pa.array(["ca^ba:1,bb:2"]), **feature)) == [[71], [54]]
+
+
+def test_weights_of_a_match_are_its_values():
+    words = {"vocab_dict": {"f_c1_a": 1, "f_c1_b": 2}, "default_bucketize_value": 0}
+    out = matched(pa.array(["c1"]), pa.array(["a|b"]), pa.array(["c1^a:0.5,b:x"]), **words, needWeighting=True)
+    assert (rows_of(out), out.weights.tolist()) == ([[1, 2]], [0.5, 1.0])
+
+
+def test_a_dense_match_is_the_first_number_and_with_boundaries_each():
+    user, category = pa.array(["c1^a:x,b:2,c:3"]), pa.array(["c1", "c9"])
+    item = pa.array(["a|b|c", "a"])
+    assert matched(category, item, user, default_value="5").dense.tolist() == [[2.0], [5.0]]
+    assert matched(category, item, user, default_value="").dense.tolist() == [[2.0], [0.0]]
+    assert matched(category, item, user, normalizer="method=minmax,min=0,max=4", default_value="5").dense.tolist() == [[0.5], [5.0]]
+    assert rows_of(matched(category, item, user, boundaries=[1, 3])) == [[1, 2], [0]]
+    assert rows_of(matched(category, item, user, boundaries=[1, 3], default_value="")) == [[1, 2], []]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"matchType": "cos"}, "matchType: 'cos' is a match type of the legacy engine; allowed: hit, multihit"),
+        ({"matchType": "hits"}, "matchType: unknown value 'hits'"),
+        ({"needDiscrete": False, "num_buckets": 5}, "num_buckets: belongs to texts"),
+        ({"num_buckets": 5, "normalizer": "method=log10"}, "normalizer: belongs to numbers"),
+        ({"hash_bucket_size": 5, "needWeighting": True, "matchType": "multihit"}, "needWeighting: the value is the weight"),
+        ({"category": "all"}, "category: wanted side:name"),
+        ({"value_dim": 2}, "value_dim: wanted an integer of at most 1"),
+    ],
+)
+def test_a_wrong_match_is_told_where_and_what(keys, message):
+    feature = {
+        "feature_name": "f",
+        "feature_type": "match_feature",
+        "user": "user:u",
+        "category": "item:c",
+        "item": "item:i",
+        **keys,
+    }
+    with pytest.raises(ConfigError) as error:
+        load_config({"features": [feature]})
+    assert any(f"features[0].{message}" in problem for problem in error.value.problems), error.value

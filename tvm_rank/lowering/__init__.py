@@ -15,6 +15,7 @@ from tvm_rank.lowering import (
     id_feature,
     kv_dot_product,
     lookup_feature,
+    match_feature,
     overlap_feature,
     raw_feature,
 )
@@ -26,6 +27,7 @@ LOWERINGS: dict[str, Callable[..., Column]] = {
     "combo_feature": combo_feature.column,
     "overlap_feature": overlap_feature.column,
     "lookup_feature": lookup_feature.column,
+    "match_feature": match_feature.column,
     "kv_dot_product": kv_dot_product.column,
     "expr_feature": expr_feature.column,
 }

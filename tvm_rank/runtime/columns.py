@@ -116,6 +116,9 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
     if array.null_count:
         words[3], words[4] = array.buffers()[0].address, array.offset
     elements = array.values if is_list else array.keys if is_map else array
+    if is_map and use.role == NESTED and pa.types.is_integer(kind.key_type):  # keys are a part of texts there
+        elements = elements.cast(pa.string())
+        keep.append(elements)
     if is_list or is_map:
         words[5] = _address(array.buffers()[1]) + 4 * array.offset
         if elements.null_count:
