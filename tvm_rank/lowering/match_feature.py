@@ -11,12 +11,12 @@ from te_schedules.feature.match_feature import EVERY, FIELD, LITERAL
 from tvm_rank.config.spec import Boundaries, Field, NumBuckets
 from tvm_rank.config.types.match_feature import ALL, MULTIHIT, MatchFeature
 from tvm_rank.lowering import bucketizers
-from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.lowering.fields import FeatureFields
 from tvm_rank.lowering.normalizers import shape_of
 from tvm_rank.runtime.columns import NESTED, TEXT
 
 
-def column(feature: MatchFeature, fields: FieldTable, hash_function: str) -> Column:
+def column(feature: MatchFeature, fields: FeatureFields, hash_function: str) -> Column:
     """The column of the feature."""
     rows = (fields.row(feature.fields[0], NESTED), *(fields.row(field, TEXT) for field in feature.fields[1:]))
     kind, ints, arrays = _texts(feature, hash_function) if feature.discrete else _numbers(feature)
