@@ -36,7 +36,8 @@ def copy_words(field: Field, address: Expr) -> None:
     intrin.store("int64", address + T.int64(8 * ENDS), field.ends)
 
 
-def _field(words: Expr) -> Field:
+def field_at(words: Expr) -> Field:
+    """The field whose words lie at an address; its texts are searched for separators."""
     field = ElementField(lambda word: _word(words, int(word)), _word(words, ENDS))
     field.splits = field.is_scalar
     return field
@@ -46,7 +47,8 @@ def _word(words: Expr, k: int) -> Expr:
     return intrin.load("int64", words + T.int64(8 * k))
 
 
-def _separators(separator: Expr) -> tuple[Expr, Expr]:
+def separators(separator: Expr) -> tuple[Expr, Expr]:
+    """The separator bytes: chr(29), and that of the column."""
     return T.uint8(0x1D), T.cast(separator, "uint8")
 
 
@@ -72,7 +74,7 @@ def _parsed(address: Expr, end: Expr) -> tuple[Expr, Expr]:
 
 
 def _emit_flat(words, first, end, separator, fill, out, missing, result) -> None:
-    field = _field(words)
+    field = field_at(words)
     flat = intrin.local("int64", T.cast(field.is_scalar, "int64"))
     with T.If(field.is_scalar), T.Then(), T.If(field.is_text):
         with T.Then():
@@ -157,11 +159,11 @@ def _clear_if_separated(flat, address: Expr, end: Expr, separator: Expr) -> None
 
 
 def _emit_count(words, row, separator, result) -> None:
-    field = _field(words)
+    field = field_at(words)
     count = intrin.local("int64", 0)
     with T.If(field.is_text):
         with T.Then():
-            for_each_token(field, row, _separators(separator), lambda _t, _e: intrin.assign(count, count[0] + T.int64(1)))
+            for_each_token(field, row, separators(separator), lambda _t, _e: intrin.assign(count, count[0] + T.int64(1)))
         with T.Else():
             first, last = field.elements(row)
             intrin.assign(count, last - first)
@@ -169,7 +171,7 @@ def _emit_count(words, row, separator, result) -> None:
 
 
 def _emit_take(words, row, separator, at, count, lanes, fill, cursor, out) -> None:
-    field = _field(words)
+    field = field_at(words)
     wanted = intrin.let(T.if_then_else(count > T.int64(1), lanes, T.min(count, T.int64(1))))
     with T.If(wanted > T.int64(0)):
         with T.Then(), T.If(field.is_text):

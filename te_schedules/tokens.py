@@ -37,18 +37,18 @@ def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callab
     stop = intrin.local("int64", 0)
     first, last = field.elements(row)
     with T.serial(first, last) as element, T.If(field.element_is_valid(element)), T.Then():
-        _element_text(field, element, digits, start, end)
+        element_text(field, element, digits, start, end)
         with T.While(start[0] < end[0]):
             intrin.assign(stop, end[0])
             with T.If(field.splits), T.Then():
-                _find_separator(start, end, stop, separators)
+                find_separator(start, end, stop, separators)
             with T.If(start[0] < stop[0]), T.Then():
                 address = intrin.let(start[0])
                 body(Text(address, intrin.let(stop[0] - address)), element)
             intrin.assign(start, stop[0] + T.int64(1))
 
 
-def _element_text(field: Field, element, digits, start, end) -> None:
+def element_text(field: Field, element, digits, start, end) -> None:
     """Set start and end to the bytes of the element; an integer is written to `digits` first."""
     with T.If(field.is_text):
         with T.Then():
@@ -62,7 +62,7 @@ def _element_text(field: Field, element, digits, start, end) -> None:
             intrin.assign(end, at + length)
 
 
-def _find_separator(start, end, stop, separators) -> None:
+def find_separator(start, end, stop, separators) -> None:
     """Set stop to the first separator in [start, end), or to end."""
     intrin.assign(stop, start[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from te_schedules.feature.bool_mask_feature import BoolMaskKind
+from te_schedules.feature.combine_feature import CombineKind
 from te_schedules.feature.combo_feature import ComboKind
 from te_schedules.feature.constant import ConstantKind
 from te_schedules.feature.expr_feature import ExprKind
@@ -12,6 +14,7 @@ from te_schedules.feature.lookup_feature import LookupKind
 from te_schedules.feature.match_feature import MatchKind
 from te_schedules.feature.overlap_feature import OverlapKind
 from te_schedules.feature.raw_feature import RawKind
+from te_schedules.feature.slice_feature import SliceKind
 
 KINDS: dict[str, type] = {
     kind.stem: kind
@@ -24,6 +27,9 @@ KINDS: dict[str, type] = {
         MatchKind,
         KvDotKind,
         ExprKind,
+        CombineKind,
+        BoolMaskKind,
+        SliceKind,
     )
 }
 
@@ -32,7 +38,9 @@ OPERATORS: dict[str, type] = {**KINDS, ConstantKind.stem: ConstantKind}  # with 
 __all__ = [
     "KINDS",
     "OPERATORS",
+    "BoolMaskKind",
     "Column",
+    "CombineKind",
     "ComboKind",
     "ConstantKind",
     "ExprKind",
@@ -44,4 +52,5 @@ __all__ = [
     "OverlapKind",
     "RawKind",
     "Scope",
+    "SliceKind",
 ]

@@ -81,4 +81,5 @@ def _hash_of_bits(scope, value: Expr, hash_function: str) -> Expr:
         address = intrin.let(intrin.address_of(bits))
         word = hashing(address, T.int64(4 if dtype == "float32" else 8))
         intrin.assign(hashed, word.remainder(scope.int("size"), scope.int("magic")))
+        intrin.keep(bits)
     return intrin.let(hashed[0])

@@ -42,7 +42,8 @@ class FeatureReader:
 def _feature_type(section: Section) -> str:
     kind = section.required_text("feature_type", f"write {one_of(FEATURE_TYPES)}")
     if kind in UNSUPPORTED_TYPES:
-        section.problem("feature_type", f"{kind!r} is not supported yet; supported: {one_of(FEATURE_TYPES)}")
+        reason = f"; {keys.REASONS[kind]}" if kind in keys.REASONS else ""
+        section.problem("feature_type", f"{kind!r} is not supported yet; supported: {one_of(FEATURE_TYPES)}{reason}")
     elif kind and kind not in FEATURE_TYPES:
         hint = did_you_mean(kind, (*FEATURE_TYPES, *UNSUPPORTED_TYPES))
         section.problem("feature_type", f"unknown type {kind!r}{hint}; supported: {one_of(FEATURE_TYPES)}")

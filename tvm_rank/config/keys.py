@@ -10,6 +10,12 @@ KNOWN_TYPES = (
 )  # fmt: skip
 """All feature types that engines of this family have; `config.types.TYPES` are those that are built."""
 
+REASONS = {
+    "bm25_feature": "neither its keys nor the source of its corpus statistics are public, so a guess would give other scores; compute the "
+    "score before, and read it as a raw_feature",
+}
+"""Why a type is not built."""
+
 ALIASES = {
     "value_dimension": "value_dim",
     "needPrefix": "need_prefix",

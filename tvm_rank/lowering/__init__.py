@@ -10,6 +10,8 @@ import numpy as np
 from te_schedules.feature import Column, ConstantKind
 from tvm_rank.config.spec import Feature
 from tvm_rank.lowering import (
+    bool_mask_feature,
+    combine_feature,
     combo_feature,
     expr_feature,
     id_feature,
@@ -18,6 +20,7 @@ from tvm_rank.lowering import (
     match_feature,
     overlap_feature,
     raw_feature,
+    slice_feature,
 )
 from tvm_rank.lowering.fields import FeatureFields, FieldTable
 
@@ -30,6 +33,9 @@ LOWERINGS: dict[str, Callable[..., Column]] = {
     "match_feature": match_feature.column,
     "kv_dot_product": kv_dot_product.column,
     "expr_feature": expr_feature.column,
+    "combine_feature": combine_feature.column,
+    "bool_mask_feature": bool_mask_feature.column,
+    "slice_feature": slice_feature.column,
 }
 
 

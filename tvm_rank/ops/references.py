@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from tvm_rank.config.spec import Feature
 from tvm_rank.ops import (
+    bool_mask_feature,
+    combine_feature,
     combo_feature,
     expr_feature,
     id_feature,
@@ -17,6 +19,7 @@ from tvm_rank.ops import (
     overlap_feature,
     raw_feature,
     regex_replace_feature,
+    slice_feature,
     text_normalizer,
     tokenize_feature,
 )
@@ -34,6 +37,9 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
     "text_normalizer": text_normalizer.reference,
     "tokenize_feature": tokenize_feature.reference,
     "expr_feature": expr_feature.reference,
+    "combine_feature": combine_feature.reference,
+    "bool_mask_feature": bool_mask_feature.reference,
+    "slice_feature": slice_feature.reference,
 }
 
 

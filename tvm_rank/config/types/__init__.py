@@ -14,6 +14,8 @@ from types import ModuleType
 
 from tvm_rank.config.keys import COMMON, KNOWN_TYPES
 from tvm_rank.config.types import (
+    bool_mask_feature,
+    combine_feature,
     combo_feature,
     expr_feature,
     id_feature,
@@ -23,6 +25,7 @@ from tvm_rank.config.types import (
     overlap_feature,
     raw_feature,
     regex_replace_feature,
+    slice_feature,
     text_normalizer,
     tokenize_feature,
 )
@@ -39,6 +42,9 @@ TYPES: dict[str, ModuleType] = {
     "text_normalizer": text_normalizer,
     "tokenize_feature": tokenize_feature,
     "expr_feature": expr_feature,
+    "combine_feature": combine_feature,
+    "bool_mask_feature": bool_mask_feature,
+    "slice_feature": slice_feature,
 }
 
 FEATURE_TYPES = tuple(TYPES)
