@@ -98,18 +98,16 @@ class _Rows:
         self._work = expr_rows.Memory(self._memory, *self._counts)
         for v, field in enumerate(scope.fields):
             field_numbers.copy_words(field, self._work.words(T.int64(v)))
-        expr_rows.BLOCK.call(
-            self._memory, *self._counts, scope.int("formula"), self._numbers, self._fill, scope.int("separator"), first_row,
-            end_row, self._work.answer,
-        )  # fmt: skip
-        self._is_flat = intrin.let(intrin.load("int64", self._work.answer) == T.int64(1))
-        self._is_simple = intrin.let(T.And(self._is_flat, scope.int("dimension") <= T.int64(1)))
+        self._end = end_row
+        self._window = intrin.local("int64", -1)  # the LANES rows that BLOCK saw: the first of them, counted from the block's first
+        self._flat = intrin.local("int64", 0)
         self._flags = scope.int("elements"), scope.int("formula"), scope.int("separator")
 
     def emit(self, row: Expr, write: Callable[[Expr, Expr], None], missing: Callable[[], None]) -> None:
         """Emit `write(position, float64)` for the results of a row, or `missing()`."""
-        place = intrin.let(row - self._first)
-        with T.If(self._is_simple):
+        place = self._look(row)
+        simple = T.And(self._is_flat, self._scope.int("dimension") <= T.int64(1))
+        with T.If(simple):
             with T.Then(), T.If(intrin.load("uint8", self._work.missing + place) == T.uint8(0)):
                 with T.Then():
                     write(T.int64(0), intrin.let(intrin.load("float64", self._work.results + place * T.int64(8))))
@@ -117,6 +115,26 @@ class _Rows:
                     missing()
             with T.Else():
                 self._general(row, place, write, missing)
+
+    @property
+    def _is_flat(self) -> Expr:
+        """Condition: BLOCK has the results of the window."""
+        return self._flat[0] == T.int64(1)
+
+    def _look(self, row: Expr) -> Expr:
+        """The place of a row in its window; BLOCK sees the window when a row of another one comes."""
+        place = intrin.let(row - self._first)
+        begin = intrin.let(T.bitwise_and(place, T.int64(-lanes.LANES)))
+        with T.If(self._window[0] != begin), T.Then():
+            _, formula, separator = self._flags
+            first = intrin.let(self._first + begin)
+            end = T.min(first + T.int64(lanes.LANES), self._end)
+            expr_rows.BLOCK.call(
+                self._memory, *self._counts, formula, self._numbers, self._fill, separator, first, end, self._work.answer
+            )
+            intrin.assign(self._flat, intrin.load("int64", self._work.answer))
+            intrin.assign(self._window, begin)
+        return intrin.let(place - begin)
 
     def _general(self, row: Expr, place: Expr, write: Callable[[Expr, Expr], None], missing: Callable[[], None]) -> None:
         total = intrin.local("int64", 1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tvm_rank.config import keys
 from tvm_rank.config.load import load_config
+from tvm_rank.config.reader import one_of
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.config.types import FEATURE_TYPES, TYPE_KEYS, UNSUPPORTED_TYPES, overlap_feature
 from tvm_rank.errors import ConfigError
@@ -247,7 +248,8 @@ def test_all_problems_are_reported_at_once(golden, tmp_path, monkeypatch):
     (tmp_path / "fg.json").write_text(json.dumps(fg))
     with pytest.raises(ConfigError) as caught:
         load_config("fg.json")
-    golden("config_problems.txt", f"{caught.value}\n")
+    text = str(caught.value).replace(one_of(FEATURE_TYPES), "<the types that are built>")  # so that a further type changes nothing
+    golden("config_problems.txt", f"{text}\n")
 
 
 JSON_VALUES = st.recursive(

@@ -36,5 +36,5 @@ def test_a_wrong_feature_is_told_where_and_what_was_wanted(feature, message):
 
 
 def test_bm25_is_refused_with_the_reason():
-    with pytest.raises(ConfigError, match="'bm25_feature' is not supported yet; .* corpus statistics are public"):
+    with pytest.raises(ConfigError, match=r"'bm25_feature' is not supported yet; .* corpus statistics are public"):
         load_config({"features": [{"feature_name": "f", "feature_type": "bm25_feature", "query": "user:q", "document": "item:d"}]})
