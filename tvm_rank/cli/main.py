@@ -20,6 +20,7 @@ VERBS = {
     "compile": "features + model + tables -> artifact",
     "run": "rank the items of a file",
     "transform": "the features of files of rows, for training",
+    "explain": "how the features of one item come about",
     "inspect": "what is in an artifact",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -29,6 +30,7 @@ examples:
   tvm-rank compile --features fg.json --model model.onnx --tables tables.safetensors --out artifact
   tvm-rank run artifact --user user.arrow --items items.arrow --out scores.npy
   tvm-rank transform fg.json rows.parquet --out features
+  tvm-rank explain artifact --user user.arrow --items items.arrow --item 7
   tvm-rank inspect artifact
 
 `tvm-rank VERB --help` says more of each.
