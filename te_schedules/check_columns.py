@@ -53,6 +53,11 @@ def prim_func(name: str = "check_columns"):
             T.buffer_store(status, T.int64(0), [f])
             rows = T.bind(columns[f, int(Word.ROWS)])
             first, end = intrin.local("int64", 0), intrin.local("int64", rows)
+            outer, inner = T.bind(columns[f, int(Word.OUTER)]), T.bind(columns[f, int(Word.INNER)])
+            with T.If(outer != T.int64(0)), T.Then():
+                _enter(status, f, outer, first, end, columns[f, int(Word.INNERS)])
+                with T.If(status[f] == T.int64(0)), T.Then():
+                    _enter(status, f, inner, first, end, columns[f, int(Word.ELEMENTS)])
             lists = T.bind(columns[f, int(Word.LIST)])
             with T.If(lists != T.int64(0)), T.Then():
                 intrin.assign(first, T.cast(intrin.load("int32", lists), "int64"))
@@ -65,6 +70,14 @@ def prim_func(name: str = "check_columns"):
             with T.If(T.And(items != T.int64(0), status[f] == T.int64(0))), T.Then():
                 _check(status, f, items, T.bind(first[0]), T.bind(end[0]), columns[f, int(Word.WEIGHT_BYTES)])
     return builder.get()
+
+
+def _enter(status, f, offsets, first, end, limit) -> None:
+    """Check the offsets of the lists [first, end), and go on with their elements."""
+    _check(status, f, offsets, T.bind(first[0]), T.bind(end[0]), limit)
+    begin = intrin.let(T.cast(intrin.load("int32", offsets + first[0] * T.int64(4)), "int64"))
+    intrin.assign(end, T.cast(intrin.load("int32", offsets + end[0] * T.int64(4)), "int64"))
+    intrin.assign(first, begin)
 
 
 def _check(status, f, offsets, first, end, limit) -> None:

@@ -11,7 +11,7 @@ from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.host.plan import plan_host
 from tvm_rank.host.stage import HostFunctions
 from tvm_rank.runtime import tvm_runtime
-from tvm_rank.runtime.program import FeatureProgram, ProgramPlan, Refusal
+from tvm_rank.runtime.program import FeatureProgram, IdEntry, ProgramPlan, Refusal
 
 
 def compile_features(
@@ -55,8 +55,13 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
     plan = ProgramPlan(
         uses=table.uses,
         features=tuple(column.name for column in columns),
-        ids=tuple((column.name, column.kind.has_weights) for column in columns if column.kind.yields_ids),
-        numbers=tuple((column.name, op.dimension(column)) for column in columns if not column.kind.yields_ids),
+        ids=tuple(
+            IdEntry(column.name, column.kind.has_weights, column.sequence is not None)
+            for column in columns
+            if column.kind.yields_ids
+        ),
+        numbers=tuple((c.name, op.dimension(c)) for c in columns if not c.kind.yields_ids and c.sequence is None),
+        sequences=tuple((c.name, op.dimension(c)) for c in columns if not c.kind.yields_ids and c.sequence is not None),
         constants={name: (layout.ints, layout.floats, layout.bytes) for name, layout in layouts.items()},
         refusals={name: refusals_of(layout.refusals, config.features) for name, layout in layouts.items()},
     )

@@ -39,9 +39,10 @@ def _offsets(rows: Sequence[Row], below_a_null: Row) -> tuple[list, pa.Buffer]:
 
 
 def lists(rows: Sequence[Row], kind: pa.DataType) -> pa.Array:
-    """A column of lists; its elements do not begin at the first of their own array."""
-    elements, offsets = _offsets(rows, [None, BELOW_A_NULL[kind == pa.string()]])
-    values = scalars([None, None, None, *elements], kind).slice(3)
+    """A column of lists, also of lists; its elements do not begin at the first of their own array."""
+    below = [None] if pa.types.is_list(kind) else [None, BELOW_A_NULL[kind == pa.string()]]
+    elements, offsets = _offsets(rows, below)
+    values = column([None, None, None, *elements], kind).slice(3)
     return pa.Array.from_buffers(pa.list_(kind), len(rows), [_validity(rows), offsets], children=[values])
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from tvm_rank.config.load import load_config
-from tvm_rank.config.spec import Expression, Feature
+from tvm_rank.config.spec import Expression, Feature, FeatureConfig
 from tvm_rank.errors import InputError
 from tvm_rank.features import program_of
 from tvm_rank.ops.dag import references
@@ -29,8 +29,17 @@ class Compiled:
 
     def __init__(self, features: Features, hash_function: str = "std", base_dir: str | os.PathLike[str] = "."):
         fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
-        config = load_config(fg, hash_function=hash_function, base_dir=base_dir)
-        self.hash_function = hash_function
+        self._compile(load_config(fg, hash_function=hash_function, base_dir=base_dir))
+
+    @classmethod
+    def of(cls, fg: Mapping[str, Any]) -> Compiled:
+        """The features of a whole configuration."""
+        compiled = cls.__new__(cls)
+        compiled._compile(load_config(fg))
+        return compiled
+
+    def _compile(self, config: FeatureConfig) -> None:
+        self.hash_function = config.hash_function
         self.config = config
         self.features = {feature.name: feature for feature in config.features if not feature.stub}
         self.program = program_of(config)
@@ -60,7 +69,11 @@ class Compiled:
 
     def refuses(self, columns: Mapping[str, pa.Array]) -> bool:
         """Whether a reference refuses the columns."""
-        return any(self._refuses(feature, columns, self._rows(columns)) for feature in self.features.values())
+        try:
+            references(self.config, columns, self._rows(columns))
+        except InputError:
+            return True
+        return False
 
     def _rows(self, columns: Mapping[str, pa.Array]) -> int:
         """The rows of a batch: columns of one row serve all, columns that no feature reads say nothing."""

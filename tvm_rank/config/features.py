@@ -7,6 +7,7 @@ from pathlib import Path
 from tvm_rank.config import keys
 from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
 from tvm_rank.config.reader import Section, all_of, did_you_mean, one_of
+from tvm_rank.config.sequence import Group, as_member, as_sequence, is_sequence, read_group
 from tvm_rank.config.spec import Feature
 from tvm_rank.config.types import FEATURE_TYPES, TYPE_KEYS, TYPES, UNSUPPORTED_TYPES
 
@@ -17,16 +18,31 @@ class FeatureReader:
     def __init__(self, base_dir: Path, separator: str):
         self._base_dir, self._separator = base_dir, separator
 
-    def read(self, section: Section) -> Feature | None:
-        """The feature, which is whole only if no problem was noted; None when its type cannot be read."""
+    def read_all(self, section: Section) -> list[tuple[str, Feature | None]]:
+        """(path, feature) of a feature, or of each feature of a sequence group; None for one that cannot be read."""
         if "sequence_name" in section:
-            section.problem("sequence_name", f"sequence groups are not supported yet; supported: {one_of(FEATURE_TYPES)}")
-            return None
+            return read_group(section, self.read)
+        return [(section.path, self.read(section))]
+
+    def read(self, section: Section, group: Group | None = None) -> Feature | None:
+        """The feature, which is whole only if no problem was noted; None when its type cannot be read."""
+        in_sequence = group is not None or is_sequence(section)
+        given = section
+        if in_sequence:
+            section = as_member(section)
         kind = _feature_type(section)
         if not kind:
             return None
         _check_keys(section, kind)
-        _refuse_unsupported(section)
+        if not in_sequence:
+            _refuse_sequence_keys(section)
+        feature = self._plain(section, kind)
+        if not in_sequence:
+            return feature
+        return as_sequence(feature, given, group, splits_all=getattr(TYPES[kind], "SPLITS_ALL_INPUTS", False))
+
+    def _plain(self, section: Section, kind: str) -> Feature:
+        """The feature without a thought of sequences."""
         section.check_choice("value_type", keys.VALUE_TYPES)
         common = {
             "name": section.required_text("feature_name", "give the feature a name"),
@@ -65,7 +81,7 @@ def _check_keys(section: Section, kind: str) -> None:
             section.problem(key, f"unknown key{hint}")
 
 
-def _refuse_unsupported(section: Section) -> None:
+def _refuse_sequence_keys(section: Section) -> None:
     for key in keys.SEQUENCE_KEYS:
-        if key in section and (key != "is_sequence" or section.boolean(key, False)):
-            section.problem(key, "sequence features are not supported yet; remove it")
+        if key in section and key != "is_sequence":
+            section.problem(key, "belongs to sequences; write 'is_sequence': true, or remove it")

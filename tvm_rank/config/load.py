@@ -137,13 +137,12 @@ def _features(top: Section, reader: FeatureReader, problems: Problems) -> list[F
         if not isinstance(value, dict):
             problems.append(f"{path}: wanted an object, got {describe(value)}")
             continue
-        section = Section(value, path, problems)
-        feature = reader.read(section)
-        name = value.get("feature_name")
-        if isinstance(name, str) and named.setdefault(name, path) != path:
-            section.problem("feature_name", f"{name!r} is also the name of {named[name]}; names are unique")
-        if feature:
-            features.append(feature)
+        for place, feature in reader.read_all(Section(value, path, problems)):
+            name = feature.name if feature else value.get("feature_name")
+            if name and isinstance(name, str) and named.setdefault(name, place) != place:
+                problems.append(f"{place}.feature_name: {name!r} is also the name of {named[name]}; names are unique")
+            if feature:
+                features.append(feature)
     _check_tables(features, problems)
     return resolve(features, problems)
 

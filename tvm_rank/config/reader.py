@@ -105,6 +105,21 @@ class Section:
         other._spelling = {name: spelling for name, spelling in self._spelling.items() if name != key}
         return other
 
+    def with_value(self, key: str, value: Any) -> Section:
+        """The same object as if it had this value for the key."""
+        other = copy.copy(self)
+        other._spelling = {**self._spelling, key: self._spelling.get(key, key)}
+        other._values = {**self._values, other._spelling[key]: value}
+        return other
+
+    def inside(self, key: str, index: int, value: Any) -> Section | None:
+        """The object at `index` of the list of a key; None, with a problem, when it is no object."""
+        path = f"{self.where(key)}[{index}]"
+        if isinstance(value, dict):
+            return Section(value, path, self._problems)
+        self._problems.append(f"{path}: wanted an object, got {describe(value)}")
+        return None
+
     def known_keys(self) -> list[str]:
         """The keys of the object in their main spelling, in order."""
         return list(self._spelling)

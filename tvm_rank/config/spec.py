@@ -138,6 +138,19 @@ class Embedding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sequence:
+    """How a feature of a sequence reads its inputs.
+
+    `splits`: for each of the feature's fields, whether it is read element by element (a list, or the parts of a text between
+    `delimiter`), or serves all elements · `length`: the elements kept of a row, the first ones; 0 keeps all.
+    """
+
+    length: int
+    delimiter: str
+    splits: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Feature:
     """What all feature types share.
 
@@ -160,6 +173,7 @@ class Feature:
     group: str | None = None
     fields: tuple[Field, ...] = field(default=())
     stub: bool = False
+    sequence: Sequence | None = None
 
     @property
     def is_request(self) -> bool:
@@ -168,8 +182,7 @@ class Feature:
 
     def reads_elements(self, field: Field) -> bool:
         """True when the input is read element by element, as the inputs of a sequence are."""
-        del field
-        return False
+        return self.sequence is not None and self.sequence.splits[self.fields.index(field)]
 
     @property
     def feature_inputs(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tvm_rank.lowering import (
     raw_feature,
     slice_feature,
 )
+from tvm_rank.lowering.bucketizers import ALL_IDS
 from tvm_rank.lowering.fields import FeatureFields, FieldTable
 
 LOWERINGS: dict[str, Callable[..., Column]] = {
@@ -43,7 +44,12 @@ def column_of(feature: Feature, fields: FieldTable, hash_function: str) -> Colum
     """The kernel column of a feature; its fields are entered into `fields`."""
     own = FeatureFields(fields, feature)
     column = LOWERINGS[feature.stem](feature, own, hash_function)
-    return replace(column, inputs=tuple(own.inputs))
+    column = replace(column, inputs=tuple(own.inputs))
+    if feature.sequence is None:
+        return column
+    ints = {"sequence_length": feature.sequence.length or ALL_IDS, "sequence_delim": ord(feature.sequence.delimiter)}
+    sequence = tuple(own.elements[number] for number in column.fields)
+    return replace(column, ints={**column.ints, **ints}, sequence=sequence)
 
 
 def constants_of(fields: FieldTable) -> dict[str, Column]:

@@ -35,7 +35,7 @@ class FeatureFields:
     def row(self, field: Field, role: str) -> int:
         """The number of a field read as `role` (text, number, weighted ...): its row, or -(k + 1) for the feature `inputs[k]`."""
         splits = self._feature.reads_elements(field)
-        use = FieldUse(side=field.side, name=field.name, role=role)
+        use = FieldUse(side=field.side, name=field.name, role=role, elements=splits)
         number = self._made(field) if field.side in (FEATURE, CONST) else self._table.add(use)
         self.elements[number] = splits
         return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,24 +18,32 @@ def references(config: FeatureConfig, columns: Mapping[str, pa.Array], rows: int
     """What the definitions say of all features over these columns, stubs left out.
 
     What a feature reads of another one: its texts if it has no bucketizer, one a row as a text and several as a list; its ids as
-    list<int64>; its numbers as float32, or a list of them if they are several. A constant is a text. Weights are not read.
+    list<int64>; its numbers as float32, or a list of them if they are several. A sequence is a list of these, whose values are one
+    list for a feature that does not read it element by element. A constant is a text. Weights are not read.
     """
     made: dict[str, pa.Array] = {}
     outputs = {}
     for feature in in_order(config.features):
-        outputs[feature.name] = reference(feature, [_input(f, columns, made) for f in feature.fields], rows, config.hash_function)
+        inputs = [_input(feature, f, columns, made) for f in feature.fields]
+        outputs[feature.name] = reference(feature, inputs, rows, config.hash_function)
         made[feature.name] = as_column(feature, outputs[feature.name])
     return {feature.name: outputs[feature.name] for feature in config.features if not feature.stub}
 
 
-def _input(field: Field, columns: Mapping[str, pa.Array], made: Mapping[str, pa.Array]) -> pa.Array:
+def _input(feature: Feature, field: Field, columns: Mapping[str, pa.Array], made: Mapping[str, pa.Array]) -> pa.Array:
     if field.side == CONST:
         return pa.array([field.name], pa.string())
-    return made[field.name] if field.side == FEATURE else columns[field.name]
+    if field.side != FEATURE:
+        return columns[field.name]
+    column = made[field.name]
+    is_nested = pa.types.is_list(column.type) and pa.types.is_list(column.type.value_type)
+    return _flattened(column) if is_nested and not feature.reads_elements(field) else column
 
 
 def as_column(feature: Feature, output: FeatureOutput) -> pa.Array:
     """The values of a feature as the column that another one reads."""
+    if feature.sequence is not None:
+        return _sequence_column(feature, output)
     if output.dense is not None:
         flat = pa.array(output.dense.reshape(-1), pa.float32())
         return flat if output.dense.shape[1] == 1 else _lists(flat, np.full(len(output.dense), output.dense.shape[1]))
@@ -51,3 +60,17 @@ def as_column(feature: Feature, output: FeatureOutput) -> pa.Array:
 
 def _lists(values: pa.Array, lengths: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.cumsum([0, *lengths]), pa.int32()), values)
+
+
+def _sequence_column(feature: Feature, output: FeatureOutput) -> pa.Array:
+    """The elements of each row: a list of what `as_column` makes of each."""
+    elements = as_column(replace(feature, sequence=None), replace(output, lengths=output.key_lengths))
+    assert output.lengths is not None, "a sequence says how many elements each row has"
+    return _lists(elements, output.lengths)
+
+
+def _flattened(column: pa.Array) -> pa.Array:
+    """A list of lists as a list of all values."""
+    inner = column.values
+    ends = inner.offsets.take(column.offsets)
+    return pa.ListArray.from_arrays(ends, inner.values)

@@ -45,4 +45,8 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
 
 def reference(feature: Feature, columns: Sequence[pa.Array], rows: int, hash_function: str) -> FeatureOutput:
     """What the definition of its type says of a feature over these columns, one for each of `feature.fields`."""
+    if feature.sequence is not None:
+        from tvm_rank.ops import sequence  # which calls the references
+
+        return sequence.reference(feature, columns, rows, hash_function)
     return REFERENCES[feature.stem](feature, columns, rows, hash_function)

@@ -39,6 +39,7 @@ class FieldUse:
     side: str
     name: str
     role: str
+    elements: bool = False  # read element by element, as a sequence: may be a list of lists
 
     @property
     def is_request(self) -> bool:
@@ -100,7 +101,13 @@ def _with_text(array: pa.Array) -> pa.Array:
         return array.cast(pa.string())
     if pa.types.is_list(array.type) and pa.types.is_floating(array.type.value_type):
         return array.cast(pa.list_(pa.string()))
+    if _is_nested(array.type) and pa.types.is_floating(array.type.value_type.value_type):
+        return array.cast(pa.list_(pa.list_(pa.string())))
     return array
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) and pa.types.is_list(kind.value_type)
 
 
 def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[int]:
@@ -119,7 +126,9 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
     if is_map and use.role == NESTED and pa.types.is_integer(kind.key_type):  # keys are a part of texts there
         elements = elements.cast(pa.string())
         keep.append(elements)
-    if is_list or is_map:
+    if _is_nested(kind):
+        elements = _fill_nested(words, array)
+    elif is_list or is_map:
         words[5] = _address(array.buffers()[1]) + 4 * array.offset
         if elements.null_count:
             words[6], words[7] = elements.buffers()[0].address, elements.offset
@@ -131,11 +140,30 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
     return words
 
 
+def _fill_nested(words: list[int], array: pa.Array) -> pa.Array:
+    """The words of a list of lists for sequences; gives the values."""
+    inner = array.values
+    words[19] = _address(array.buffers()[1]) + 4 * array.offset
+    words[20], words[23] = _address(inner.buffers()[1]) + 4 * inner.offset, len(inner)
+    if inner.null_count:
+        words[21], words[22] = inner.buffers()[0].address, inner.offset
+    values = inner.values
+    if values.null_count:
+        words[6], words[7] = values.buffers()[0].address, values.offset
+    return values
+
+
 def _check_type(array: pa.Array, use: FieldUse, where: str) -> None:
     """Raise InputError unless the role can read a column of this type."""
     kind = array.type
     is_map = pa.types.is_map(kind)
     element_type = kind.value_type if pa.types.is_list(kind) else kind.key_type if is_map else kind
+    if use.elements and _is_nested(kind):
+        element_type = element_type.value_type
+    if use.elements and is_map:
+        raise InputError(
+            f"{where}: a map holds no sequence; give a text, a list, or a list of lists of {ACCEPTED.split(', a list')[0]}"
+        )
     if element_type not in FORMS or (is_map and (pa.types.is_floating(element_type) or kind.item_type not in FORMS)):
         raise _refuse(where, array)
     if is_map and use.role in (TEXT, NUMBER):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,15 +25,24 @@ class Refusal:
     rule: str
 
 
+class IdEntry(NamedTuple):
+    """A feature of ids."""
+
+    name: str
+    weighted: bool
+    is_sequence: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProgramPlan:
-    """What a program computes: its fields (rows of the descriptor table), id features (`weighted` for those with weights) and number
-    features with their widths, both in kernel order, and the kernels' constants and refusals by kernel name."""
+    """What a program computes: its fields (rows of the descriptor table), id features, number features with their widths, sequences of
+    numbers with theirs, all in kernel order, and the kernels' constants and refusals by kernel name."""
 
     uses: tuple[FieldUse, ...]
     features: tuple[str, ...]
-    ids: tuple[tuple[str, bool], ...]
+    ids: tuple[IdEntry, ...]
     numbers: tuple[tuple[str, int], ...]
+    sequences: tuple[tuple[str, int], ...] = ()
     constants: Mapping[str, Constants]
     refusals: Mapping[str, tuple[Refusal, ...]]
 
@@ -86,7 +95,7 @@ class FeatureProgram:
         status = np.zeros(len(table.words), np.int64)
         self._functions["check_columns"](table.words, status)
         check(self.plan.uses, status)
-        outputs = self._ids(table, rows) | self._numbers(table, rows)
+        outputs = self._ids(table, rows) | self._numbers(table, rows) | self._sequences(table, rows)
         return {name: outputs[name] for name in self.plan.features}
 
     def _table(self, columns: Any) -> tuple[Table, int]:
@@ -109,20 +118,45 @@ class FeatureProgram:
         if not self.plan.ids:
             return {}
         lengths = np.zeros((len(self.plan.ids), rows), np.int32)
+        sequences = [entry.name for entry in self.plan.ids if entry.is_sequence]
+        elements = np.zeros((len(sequences), rows), np.int32)
         if rows:  # TVM refuses the strides that NumPy gives an empty array
-            self._run("count_ids", table, lengths)
-        ends = np.cumsum(lengths.reshape(-1), dtype=np.int64)
-        starts = (ends - lengths.reshape(-1)).reshape(lengths.shape)
-        total = int(ends[-1]) if ends.size else 0
+            self._run("count_ids", table, lengths, *([elements] if sequences else []))
+        starts, total = _starts(lengths)
+        element_starts, all_elements = _starts(elements)
         values, weights = np.empty(total, np.int64), np.empty(total, np.float32)
-        if total:
+        key_lengths = np.empty(all_elements, np.int32)
+        if total and sequences:
+            self._run("emit_ids", table, starts, element_starts, values, weights, key_lengths)
+        elif total:
             self._run("emit_ids", table, starts, values, weights)
         outputs = {}
-        for k, (name, weighted) in enumerate(self.plan.ids):
-            first, last = (int(starts[k, 0]), int(starts[k, -1] + lengths[k, -1])) if rows else (0, 0)
-            part = weights[first:last].copy() if weighted else None
-            outputs[name] = FeatureOutput(values=values[first:last].copy(), lengths=lengths[k].copy(), weights=part)
+        for k, entry in enumerate(self.plan.ids):
+            flat, counts, keys = _part(starts, lengths, k), lengths[k], None
+            if entry.is_sequence:
+                place = sequences.index(entry.name)
+                keys, counts = key_lengths[_part(element_starts, elements, place)].copy(), elements[place]
+            part = weights[flat].copy() if entry.weighted else None
+            outputs[entry.name] = FeatureOutput(values=values[flat].copy(), lengths=counts.copy(), key_lengths=keys, weights=part)
         return outputs
+
+    def _sequences(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
+        """The numbers of sequences."""
+        if not self.plan.sequences:
+            return {}
+        elements = np.zeros((len(self.plan.sequences), rows), np.int32)
+        if rows:
+            self._run("count_elements", table, elements)
+        widths = np.array([width for _, width in self.plan.sequences], np.int64)
+        sizes = elements * widths[:, None]
+        starts, total = _starts(sizes)
+        numbers = np.empty(total, np.float32)
+        if total:
+            self._run("sequence_numbers", table, starts, numbers)
+        return {
+            name: FeatureOutput(dense=numbers[_part(starts, sizes, k)].reshape(-1, width).copy(), lengths=elements[k].copy())
+            for k, (name, width) in enumerate(self.plan.sequences)
+        }
 
     def _numbers(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
         if not self.plan.numbers:
@@ -137,4 +171,15 @@ class FeatureProgram:
         return outputs
 
 
-__all__ = ["FeatureProgram", "ProgramPlan", "Refusal", "check", "raise_refusal"]
+def _starts(lengths: np.ndarray) -> tuple[np.ndarray, int]:
+    """Where the values of each (feature, row) begin when all lie one behind the other, and how many there are."""
+    ends = np.cumsum(lengths.reshape(-1), dtype=np.int64)
+    return (ends - lengths.reshape(-1)).reshape(lengths.shape), int(ends[-1]) if ends.size else 0
+
+
+def _part(starts: np.ndarray, lengths: np.ndarray, k: int) -> slice:
+    """The values of feature k."""
+    return slice(int(starts[k, 0]), int(starts[k, -1] + lengths[k, -1])) if starts.shape[1] else slice(0, 0)
+
+
+__all__ = ["FeatureProgram", "IdEntry", "ProgramPlan", "Refusal", "check", "raise_refusal"]

@@ -50,5 +50,4 @@ TYPES: dict[str, ModuleType] = {
 FEATURE_TYPES = tuple(TYPES)
 TYPE_KEYS = {stem: (*COMMON, *module.KEYS) for stem, module in TYPES.items()}
 
-_MISSING = tuple(kind for kind in KNOWN_TYPES if kind not in TYPES)
-UNSUPPORTED_TYPES = (*_MISSING, *(f"sequence_{kind}" for kind in (*FEATURE_TYPES, *_MISSING)))
+UNSUPPORTED_TYPES = tuple(kind for kind in KNOWN_TYPES if kind not in TYPES)
