@@ -74,7 +74,9 @@ def _stage(feature: Feature, before: Mapping[str, HostStage], files: Files) -> H
     describe = _DESCRIPTIONS[feature.stem]
     given = feature.fields[0]
     if feature.sequence is not None:
-        raise RankError(f"{feature.path}: {feature.stem} is not built for sequences yet; let a stub that is no sequence do it before")
+        raise RankError(
+            f"{feature.path}: {feature.stem} is not built for sequences yet; let a stub that is no sequence do it before"
+        )
     if given.side == CONST or (given.side == FEATURE and given.name not in before):
         raise RankError(
             f"{feature.path}: {feature.stem} is a library call before the kernels, so it cannot read {given.side}:{given.name}, which they "
