@@ -50,7 +50,8 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
     lowered = {feature.name: column_of(feature, table, config.hash_function) for feature in config.features}
     columns = [lowered[feature.name] for feature in config.features if not feature.stub]
     producers = lowered | constants_of(table)
-    module, layouts = ragged.module(columns, producers, max(1, len(table.uses)), kernel.Knobs())
+    knobs = kernel.Knobs()
+    module, layouts = ragged.module(columns, producers, max(1, len(table.uses)), knobs)
     library = tvm.tirx.build(module, target=resolved.tvm_target, pipeline=PIPELINE)
     plan = ProgramPlan(
         uses=table.uses,
@@ -64,10 +65,11 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
         sequences=tuple((c.name, op.dimension(c)) for c in columns if not c.kind.yields_ids and c.sequence is not None),
         constants={name: (layout.ints, layout.floats, layout.bytes) for name, layout in layouts.items()},
         refusals={name: refusals_of(layout.refusals, config.features) for name, layout in layouts.items()},
+        block_rows=knobs.block_rows,
     )
     return FeatureProgram(
         plan,
-        {name: library[name] for name in (*layouts, "check_columns")},
+        {name: library[name] for name in (*layouts, "check_columns", *(["copy_pieces"] if plan.ids else []))},
         threads,
         HostFunctions.open(hosted.stages, hosted.files),
     )

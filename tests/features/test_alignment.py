@@ -12,6 +12,7 @@ from te_schedules.lower import PIPELINE
 from tvm_rank.config.load import load_config
 from tvm_rank.lowering import column_of
 from tvm_rank.lowering.fields import FieldTable
+from tvm_rank.runtime.collected import PLACES, STREAMS
 from tvm_rank.runtime.columns import Table
 from tvm_rank.target import resolve
 
@@ -56,11 +57,17 @@ def test_every_argument_may_begin_at_any_element(built, elements):
         library[name](words, *arguments, moved(np.ones(max(1, len(layout.refusals)), np.int64), elements))
         return arguments[3:]
 
-    (lengths,) = run("count_ids", np.zeros((FEATURES, ROWS), np.int32))
+    pieces = [np.zeros((3, 1), np.int64), np.full((3, 1), FEATURES * ROWS, np.int64)]
+    made = [np.zeros((FEATURES, ROWS), np.int32), np.zeros((1, 3), np.int64), np.zeros((1, FEATURES, PLACES), np.int64)]
+    streams = [np.zeros(FEATURES * ROWS, dtype) for _, dtype in STREAMS]
+    lengths, used, places, values, *_ = run("collect_ids", *pieces, *made, *streams)[2:]
     assert (lengths == 1).all()
-    starts = np.arange(FEATURES * ROWS, dtype=np.int64).reshape(FEATURES, ROWS)
-    _, values, weights = run("emit_ids", starts, np.zeros(FEATURES * ROWS, np.int64), np.zeros(FEATURES * ROWS, np.float32))
+    assert used.tolist() == [[FEATURES * ROWS, 0, 0]]
+    assert places[0, :, 0].tolist() == [ROWS * k for k in range(FEATURES)]
     assert values.tolist() == [*range(ROWS)] * FEATURES
-    assert (weights == 1).all()
+    (copied, done) = np.zeros(FEATURES * ROWS, np.int64), np.zeros(1, np.int64)
+    addresses = [np.array([array.ctypes.data], np.int64) for array in (values, copied)]
+    library["copy_pieces"](*(moved(a, elements) for a in (*addresses, np.array([values.nbytes]))), moved(done, elements))
+    assert copied.tolist() == values.tolist()
     (dense,) = run("numbers", np.zeros((ROWS, FEATURES), np.float32))
     np.testing.assert_array_equal(dense, np.repeat(np.arange(ROWS, dtype=np.float32)[:, None], FEATURES, axis=1))

@@ -12,6 +12,7 @@ from tvm_rank.errors import InputError, RowError
 from tvm_rank.host.stage import NO_STAGES, HostFunctions
 from tvm_rank.output import FeatureOutput
 from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.collected import IDS, KEYS, STREAMS, WEIGHTS, Collected, Collector
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
 
 Constants = tuple[np.ndarray, np.ndarray, np.ndarray]  # int64, float64, uint8 vectors of a kernel
@@ -36,7 +37,7 @@ class IdEntry(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class ProgramPlan:
     """What a program computes: its fields (rows of the descriptor table), id features, number features with their widths, sequences of
-    numbers with theirs, all in kernel order, and the kernels' constants and refusals by kernel name."""
+    numbers with theirs, all in kernel order, the kernels' constants and refusals by kernel name, and the rows of their blocks."""
 
     uses: tuple[FieldUse, ...]
     features: tuple[str, ...]
@@ -45,6 +46,7 @@ class ProgramPlan:
     sequences: tuple[tuple[str, int], ...] = ()
     constants: Mapping[str, Constants]
     refusals: Mapping[str, tuple[Refusal, ...]]
+    block_rows: int
 
 
 RULE = 2**40
@@ -77,6 +79,8 @@ class FeatureProgram:
     ):
         self.plan, self._functions, self._host = plan, functions, host
         self._threads = threads or tvm_runtime.cores()
+        some = {"weighted": any(e.weighted for e in plan.ids), "sequences": any(e.is_sequence for e in plan.ids)}
+        self._collector = Collector(len(plan.ids), plan.block_rows, **some)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -115,30 +119,32 @@ class FeatureProgram:
         raise_refusal(status, refusals)
 
     def _ids(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
-        if not self.plan.ids:
+        entries = self.plan.ids
+        if not entries:
             return {}
-        lengths = np.zeros((len(self.plan.ids), rows), np.int32)
-        sequences = [entry.name for entry in self.plan.ids if entry.is_sequence]
-        elements = np.zeros((len(sequences), rows), np.int32)
-        if rows:  # TVM refuses the strides that NumPy gives an empty array
-            self._run("count_ids", table, lengths, *([elements] if sequences else []))
-        starts, total = _starts(lengths)
-        element_starts, all_elements = _starts(elements)
-        values, weights = np.empty(total, np.int64), np.empty(total, np.float32)
-        key_lengths = np.empty(all_elements, np.int32)
-        if total and sequences:
-            self._run("emit_ids", table, starts, element_starts, values, weights, key_lengths)
-        elif total:
-            self._run("emit_ids", table, starts, values, weights)
-        outputs = {}
-        for k, entry in enumerate(self.plan.ids):
-            flat, counts, keys = _part(starts, lengths, k), lengths[k], None
-            if entry.is_sequence:
-                place = sequences.index(entry.name)
-                keys, counts = key_lengths[_part(element_starts, elements, place)].copy(), elements[place]
-            part = weights[flat].copy() if entry.weighted else None
-            outputs[entry.name] = FeatureOutput(values=values[flat].copy(), lengths=counts.copy(), key_lengths=keys, weights=part)
-        return outputs
+        if not rows:
+            return {entry.name: _no_ids(entry) for entry in entries}
+        found = self._collector.run(rows, lambda *tensors: self._run("collect_ids", table, *tensors))
+        weighted = np.array([k for k, entry in enumerate(entries) if entry.weighted], np.int64)
+        sequences = np.array([k for k, entry in enumerate(entries) if entry.is_sequence], np.int64)
+        values = self._gathered(found, IDS, np.arange(len(entries)))
+        weights, keys = self._gathered(found, WEIGHTS, weighted), self._gathered(found, KEYS, sequences)
+        return {
+            entry.name: FeatureOutput(
+                values=values[k], lengths=found.lengths[k].copy(), key_lengths=keys.get(k), weights=weights.get(k)
+            )
+            for k, entry in enumerate(entries)
+        }
+
+    def _gathered(self, found: Collected, stream: int, features: np.ndarray) -> dict[int, np.ndarray]:
+        """The items of a stream, an array for each of these features."""
+        if not features.size:
+            return {}
+        totals = found.sizes(stream, features).sum(axis=1).tolist()
+        arrays = [np.empty(total, STREAMS[stream][1]) for total in totals]
+        addresses = np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
+        self._functions["copy_pieces"](*found.pieces(stream, features, addresses), np.empty(1, np.int64))
+        return dict(zip(features.tolist(), arrays, strict=True))
 
     def _sequences(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
         """The numbers of sequences."""
@@ -169,6 +175,13 @@ class FeatureProgram:
             outputs[name] = FeatureOutput(dense=np.ascontiguousarray(dense[:, at : at + width]))
             at += width
         return outputs
+
+
+def _no_ids(entry: IdEntry) -> FeatureOutput:
+    """What a feature of ids gives for no rows."""
+    lengths = np.zeros(0, np.int32)
+    keys, weights = lengths if entry.is_sequence else None, np.zeros(0, np.float32) if entry.weighted else None
+    return FeatureOutput(values=np.zeros(0, np.int64), lengths=lengths, key_lengths=keys, weights=weights)
 
 
 def _starts(lengths: np.ndarray) -> tuple[np.ndarray, int]:
