@@ -23,11 +23,13 @@ SET_UP = ("./scripts/demo", "./scripts/test", "./scripts/setup_env", "git clone"
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 DRIVER = """
-import json, subprocess, sys
+import json, linecache, subprocess, sys
 names = {"__name__": "__main__"}
 for block in json.load(sys.stdin):
     if block["language"] == "python":
-        exec(compile("\\n" * (block["line"] - 1) + block["text"], block["file"], "exec"), names)
+        source = "\\n" * (block["line"] - 1) + block["text"]
+        linecache.cache[block["file"]] = len(source), None, source.splitlines(True), block["file"]  # for inspect.getsource
+        exec(compile(source, block["file"], "exec"), names)
     else:
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", block["text"]], capture_output=True, text=True)
         if done.returncode:

@@ -15,12 +15,14 @@ _HOMES = {
     "Engine": "tvm_rank.runtime.engine",
     "FeatureOutput": "tvm_rank.output",
     "FeatureProgram": "tvm_rank.runtime.program",
+    "udf": "tvm_rank.functions.function",
     "RankError": "tvm_rank.errors",
     "ConfigError": "tvm_rank.errors",
     "ModelError": "tvm_rank.errors",
     "InputError": "tvm_rank.errors",
     "ArtifactError": "tvm_rank.errors",
     "TargetError": "tvm_rank.errors",
+    "UdfError": "tvm_rank.errors",
 }
 __all__ = sorted(_HOMES)
 

@@ -44,3 +44,7 @@ class ArtifactError(RankError, ValueError):
 
 class TargetError(RankError, ValueError):
     """The target is unknown, or this build cannot generate code for it."""
+
+
+class UdfError(RankError, NotImplementedError):
+    """A user-defined function has what the subset of Python cannot express; the message begins with file and line."""

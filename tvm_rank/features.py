@@ -20,16 +20,17 @@ def compile_features(
     target: object = "cpu",
     base_dir: str | os.PathLike[str] = ".",
     threads: int | None = None,
+    udfs: Sequence[Any] = (),
 ) -> FeatureProgram:
     """Compile the features of a configuration.
 
     fg: fg.json as a dict, or its path · hash_function: "std" or "farm"; None takes the configuration's own, "std" if it has none ·
     target: see `tvm_rank.target`; it must run here · base_dir: where the configuration's files (vocabularies) lie · threads: how many
-    threads a call uses (None: all cores).
+    threads a call uses (None: all cores) · udfs: functions (`tvm_rank.udf`) that the configuration names.
 
     Raises ConfigError with all problems of the configuration, TargetError for a target that does not run here.
     """
-    return program_of(load_config(fg, hash_function=hash_function, base_dir=base_dir), target, threads)
+    return program_of(load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs), target, threads)
 
 
 def program_of(config: FeatureConfig, target: object = "cpu", threads: int | None = None) -> FeatureProgram:

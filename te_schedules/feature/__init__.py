@@ -6,6 +6,7 @@ from te_schedules.feature.bool_mask_feature import BoolMaskKind
 from te_schedules.feature.combine_feature import CombineKind
 from te_schedules.feature.combo_feature import ComboKind
 from te_schedules.feature.constant import ConstantKind
+from te_schedules.feature.custom_feature import CustomKind
 from te_schedules.feature.expr_feature import ExprKind
 from te_schedules.feature.id_feature import IdKind
 from te_schedules.feature.kind import Column, Kind, Scope
@@ -30,6 +31,7 @@ KINDS: dict[str, type] = {
         CombineKind,
         BoolMaskKind,
         SliceKind,
+        CustomKind,
     )
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "CombineKind",
     "ComboKind",
     "ConstantKind",
+    "CustomKind",
     "ExprKind",
     "IdKind",
     "Kind",

@@ -39,7 +39,7 @@ class FeatureReader:
         feature = self._plain(section, kind)
         if not in_sequence:
             return feature
-        return as_sequence(feature, given, group, splits_all=getattr(TYPES[kind], "SPLITS_ALL_INPUTS", False))
+        return as_sequence(feature, given, group, splits_all=feature.splits_all_inputs)
 
     def _plain(self, section: Section, kind: str) -> Feature:
         """The feature without a thought of sequences."""
@@ -67,7 +67,8 @@ def _feature_type(section: Section) -> str:
 
 
 def _check_keys(section: Section, kind: str) -> None:
-    allowed = TYPE_KEYS[kind]
+    extra = getattr(TYPES[kind], "extra_keys", None)  # keys that depend on what the feature says
+    allowed = (*TYPE_KEYS[kind], *(extra(section) if extra else ()))
     for key in section.known_keys():
         if key in allowed or key in keys.IGNORED:
             continue

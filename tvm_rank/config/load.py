@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ MAX_DEPTH = 50  # of lists and objects inside each other; a feature configuratio
 
 
 def load_config(
-    fg: Mapping[str, Any] | str | os.PathLike[str], *, hash_function: str | None = None, base_dir: str | os.PathLike[str] = "."
+    fg: Mapping[str, Any] | str | os.PathLike[str],
+    *,
+    hash_function: str | None = None,
+    base_dir: str | os.PathLike[str] = ".",
+    udfs: Sequence[Any] = (),
 ) -> FeatureConfig:
     """Read a feature configuration, given as the path of an fg.json or as its contents.
 
     hash_function: "std" or "farm"; wins over the file's own `hash_function`, which wins over "std".
     base_dir: the folder that a `vocab_file` is relative to.
+    udfs: functions (`tvm_rank.udf`) that a custom_feature can name as its `operator_name`.
 
     The keys and their meaning are in docs/features.md. Raises ConfigError with every problem, each with its path inside the file
     (`features[2].boundaries`), what was found and what was wanted.
@@ -43,7 +48,7 @@ def load_config(
     _check_keys(top)
     hashes = _hash_function(top, hash_function)
     reader = FeatureReader(Path(base_dir), separators(top, DEFAULT_SEPARATOR, "multi_val_sep")[-1])
-    features = _features(top, reader, problems)
+    features = _features(top, reader, problems, _operators(udfs, source))
     if problems:
         raise ConfigError(source, problems)
     return FeatureConfig(features=tuple(features), hash_function=hashes, source=source)
@@ -122,7 +127,19 @@ def _hash_function(top: Section, argument: str | None) -> str:
     return argument
 
 
-def _features(top: Section, reader: FeatureReader, problems: Problems) -> list[Feature]:
+def _operators(udfs: Sequence[Any], source: str) -> dict[str, Any]:
+    """The functions by name. Raises ConfigError for what is no function of `tvm_rank.udf`, or for a second one of a name."""
+    operators: dict[str, Any] = {}
+    for udf in udfs:
+        name = getattr(udf, "name", None)
+        if not isinstance(name, str) or not hasattr(udf, "parameters"):
+            raise ConfigError(source, [f"udfs: {udf!r:.60} is no user-defined function; put @tvm_rank.udf before its `def`"])
+        if operators.setdefault(name, udf) is not udf:
+            raise ConfigError(source, [f"udfs: two functions have the name {name!r}; give one another: @tvm_rank.udf(name=...)"])
+    return operators
+
+
+def _features(top: Section, reader: FeatureReader, problems: Problems, operators: Mapping[str, Any]) -> list[Feature]:
     if "features" not in top:
         problems.append("'features' is missing; write a list of features")
         return []
@@ -137,7 +154,7 @@ def _features(top: Section, reader: FeatureReader, problems: Problems) -> list[F
         if not isinstance(value, dict):
             problems.append(f"{path}: wanted an object, got {describe(value)}")
             continue
-        for place, feature in reader.read_all(Section(value, path, problems)):
+        for place, feature in reader.read_all(Section(value, path, problems, operators)):
             name = feature.name if feature else value.get("feature_name")
             if name and isinstance(name, str) and named.setdefault(name, place) != place:
                 problems.append(f"{place}.feature_name: {name!r} is also the name of {named[name]}; names are unique")

@@ -65,10 +65,13 @@ def number_of(value: Any) -> float | None:
 
 
 class Section:
-    """One JSON object at `path`. Each reader returns the default when the key is absent, and when it is wrong (and noted)."""
+    """One JSON object at `path`. Each reader returns the default when the key is absent, and when it is wrong (and noted).
 
-    def __init__(self, values: Mapping[str, Any], path: str, problems: Problems):
-        self.path, self._problems = path, problems
+    `operators`: the user-defined functions that the file can name.
+    """
+
+    def __init__(self, values: Mapping[str, Any], path: str, problems: Problems, operators: Mapping[str, Any] | None = None):
+        self.path, self._problems, self.operators = path, problems, operators or {}
         self._spelling: dict[str, str] = {}
         for key in values:
             name = ALIASES.get(key, key)
@@ -116,7 +119,7 @@ class Section:
         """The object at `index` of the list of a key; None, with a problem, when it is no object."""
         path = f"{self.where(key)}[{index}]"
         if isinstance(value, dict):
-            return Section(value, path, self._problems)
+            return Section(value, path, self._problems, self.operators)
         self._problems.append(f"{path}: wanted an object, got {describe(value)}")
         return None
 

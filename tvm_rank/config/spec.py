@@ -185,6 +185,11 @@ class Feature:
         return self.sequence is not None and self.sequence.splits[self.fields.index(field)]
 
     @property
+    def splits_all_inputs(self) -> bool:
+        """True when inputs of the request that do not belong to a sequence group are sequences too."""
+        return False
+
+    @property
     def feature_inputs(self) -> tuple[str, ...]:
         """The names of the features that it reads."""
         return tuple(dict.fromkeys(f.name for f in self.fields if f.side == FEATURE))

@@ -13,6 +13,7 @@ from tvm_rank.lowering import (
     bool_mask_feature,
     combine_feature,
     combo_feature,
+    custom_feature,
     expr_feature,
     id_feature,
     kv_dot_product,
@@ -37,6 +38,7 @@ LOWERINGS: dict[str, Callable[..., Column]] = {
     "combine_feature": combine_feature.column,
     "bool_mask_feature": bool_mask_feature.column,
     "slice_feature": slice_feature.column,
+    "custom_feature": custom_feature.column,
 }
 
 

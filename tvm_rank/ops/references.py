@@ -11,6 +11,7 @@ from tvm_rank.ops import (
     bool_mask_feature,
     combine_feature,
     combo_feature,
+    custom_feature,
     expr_feature,
     id_feature,
     kv_dot_product,
@@ -40,6 +41,7 @@ REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
     "combine_feature": combine_feature.reference,
     "bool_mask_feature": bool_mask_feature.reference,
     "slice_feature": slice_feature.reference,
+    "custom_feature": custom_feature.reference,
 }
 
 

@@ -17,6 +17,7 @@ from tvm_rank.config.types import (
     bool_mask_feature,
     combine_feature,
     combo_feature,
+    custom_feature,
     expr_feature,
     id_feature,
     kv_dot_product,
@@ -45,6 +46,7 @@ TYPES: dict[str, ModuleType] = {
     "combine_feature": combine_feature,
     "bool_mask_feature": bool_mask_feature,
     "slice_feature": slice_feature,
+    "custom_feature": custom_feature,
 }
 
 FEATURE_TYPES = tuple(TYPES)
