@@ -73,16 +73,14 @@ def _stage(feature: Feature, before: Mapping[str, HostStage], files: Files) -> H
     """The stage of a feature; `before` are the stages of the features that it may read, by feature."""
     describe = _DESCRIPTIONS[feature.stem]
     given = feature.fields[0]
-    if feature.sequence is not None:
-        raise RankError(
-            f"{feature.path}: {feature.stem} is not built for sequences yet; let a stub that is no sequence do it before"
-        )
     if given.side == CONST or (given.side == FEATURE and given.name not in before):
         raise RankError(
             f"{feature.path}: {feature.stem} is a library call before the kernels, so it cannot read {given.side}:{given.name}, which they "
             "make; let it read a column, or a feature of these types: " + ", ".join(OPERATIONS)
         )
-    entries = {"library": "", "library_version": "", "splitting": "", "as_lists": False, "default_before": None}
+    sequence = feature.sequence
+    entries: dict[str, Any] = {"delimiter": sequence.delimiter if sequence else "", "length": sequence.length if sequence else 0}
+    entries |= {"library": "", "library_version": "", "splitting": "", "as_lists": False, "default_before": None}
     entries |= {"default_after": None, "joined": None, "files": {}} | describe(feature, files)
     if feature.yields_texts:  # others read the column as it is
         entries |= {"as_lists": entries["as_lists"] and feature.value_dim != 1, "default_after": feature.default_value or None}

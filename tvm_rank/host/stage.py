@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from tvm_rank.errors import InputError, RankError
 from tvm_rank.host import regex_replace_feature, text_normalizer, tokenize_feature
-from tvm_rank.host.texts import Convert, Texts, convert_distinct, read_texts, with_missing
+from tvm_rank.host.texts import Convert, Texts, convert_distinct, elements_of, read_texts, with_missing
 
 OPERATIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, bytes]], Convert]] = {
     "regex_replace_feature": regex_replace_feature.opened,
@@ -30,6 +30,7 @@ class HostStage:
     input: the column it reads, of the request or of an earlier stage · output: the column it makes · splitting: characters that split a
     text into values before the operation, "" for none · as_lists: a row with one text gives a list of its one result · default_before: the
     text that stands for a missing one · default_after: the result for a missing text, or for an empty result; null leaves them missing ·
+    delimiter, length: of a sequence, what separates the elements of a text, and how many are kept (0: all); "" for no sequence ·
     joined: the texts of a list of results are joined with this; null leaves the list · parameters, files: of the operation; `files` maps a
     role to a name.
     """
@@ -41,6 +42,8 @@ class HostStage:
     side: str
     input: str
     output: str
+    delimiter: str
+    length: int
     splitting: str
     as_lists: bool
     default_before: str | None
@@ -92,7 +95,14 @@ NO_STAGES = HostFunctions((), ())
 
 
 def run_stage(stage: HostStage, function: Convert, column: pa.Array, where: str) -> pa.Array:
-    """The column that a stage makes of another."""
+    """The column that a stage makes of another; of a sequence, a list of what it makes of the elements of each row."""
+    if stage.delimiter:
+        elements, offsets = elements_of(column, f"{where} {stage.input!r}", stage.delimiter, stage.length)
+        return pa.ListArray.from_arrays(offsets, _run_rows(stage, function, elements, where))
+    return _run_rows(stage, function, column, where)
+
+
+def _run_rows(stage: HostStage, function: Convert, column: pa.Array, where: str) -> pa.Array:
     place = f"{where} {stage.input!r} (read by {stage.operation} {stage.feature!r})"
     texts = read_texts(column, place, stage.splitting)
     if stage.operation in ONE_TEXT and texts.offsets is not None:

@@ -90,6 +90,25 @@ def split(column: pa.StringArray, characters: str) -> pa.ListArray:
     return pc.split_pattern(with_missing(column), pattern=characters[0])
 
 
+def elements_of(column: pa.Array, where: str, delimiter: str, length: int) -> tuple[pa.Array, pa.Int32Array]:
+    """(elements, offsets) of the sequences of a column: the parts of texts, the elements of lists, or numbers themselves.
+
+    The first `length` are kept (0: all). A row without any has one null element. Raises InputError for damaged Arrow data.
+    """
+    _check_offsets(column, where)
+    if column.type == pa.string():
+        column = pc.split_pattern(with_missing(column), pattern=delimiter)
+    elif not pa.types.is_list(column.type):
+        column = pa.ListArray.from_arrays(_offsets_to(len(column)), column)
+    begins = _list_offsets(column).to_numpy()[:-1]
+    counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    kept = np.minimum(counts, length) if length else counts
+    offsets = np.concatenate([[0], np.cumsum(np.maximum(kept, 1))]).astype(np.int32)
+    rows = np.repeat(np.arange(len(column)), np.maximum(kept, 1))
+    places = begins[rows] + (np.arange(offsets[-1]) - offsets[rows])
+    return column.flatten().take(pa.array(places, pa.int64(), mask=kept[rows] == 0)), pa.array(offsets)
+
+
 def _as_text(flat: pa.Array) -> pa.StringArray:
     return flat if flat.type == pa.string() else flat.cast(pa.string())
 
