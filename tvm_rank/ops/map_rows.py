@@ -44,7 +44,7 @@ def entries(
     """(key, value) of the row in order, repeated keys included; value None: it has none (null, empty, or no delimiter).
 
     A text is split at the separators, elements of a list are not; each part is cut at its first delimiter. Integer keys are decimal
-    text. as_text: numbers of a map are given as their text.
+    text; an empty key of a map is dropped like an empty text, with its value. as_text: numbers of a map are given as their text.
     """
     if not pa.types.is_map(column.type):
         parts = [part.partition(delimiter.encode()) for part in tokens(column, row, separators)]
@@ -60,7 +60,7 @@ def entries(
         with np.errstate(over="ignore"):
             rounded = items.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float32)
         values = [value if valid else None for value, valid in zip(rounded, items.is_valid().to_pylist(), strict=True)]
-    return [(key, value) for key, value in zip(keys, values, strict=True) if key is not None]
+    return [(key, value) for key, value in zip(keys, values, strict=True) if key]
 
 
 def number_of(value: Value) -> float | None:

@@ -1,0 +1,1 @@
+"""Random columns and random configurations, for `scripts/fuzz_types.py`."""
