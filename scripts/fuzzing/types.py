@@ -141,6 +141,8 @@ CONFIGURATIONS: dict[str, Callable[[Draw], Keys]] = {
     "regex_replace_feature": lambda d: {"expression": "item:utf8", "regex_pattern": d.choice(["a+", "(.)b", "[0-9]", ["x", "价"]]),
         "replacement": d.choice(["", "Z", "-"])} | _ids(d) | _some(d, {"replace_all": False, "icase": True}),
     "text_normalizer": lambda d: {"expression": "item:utf8", "parameter": d.choice([2, 4, 8, 12, 32, 60, 512, 556])} | _ids(d),
+    "custom_feature": lambda d: {"expression": ["item:utf8", "user:query"], "operator_name": "EditDistance", "value_type": "int32",
+        "encoding": d.choice(["utf-8", "latin"])} | _some(d, {"default_value": "7", "boundaries": [0, 1.5, 3, 9]}),
     "integer ids": lambda d: {"feature_type": "id_feature", "expression": "item:integers", "separator": "|"} | _ids(d, integers=True),
 }  # fmt: skip
 """By name, which is the feature type unless the configuration says another."""
@@ -154,7 +156,12 @@ def batch(draw: Draw, rows: int) -> Columns:
         name: arrow.values(draw, rows, text=lambda d: arrow.numeric_text(d) or b"0", counts=[1] * rows)
         for name in ("one", "two", "r1")
     }
-    utf8 = [draw.choice([None, "", " ".join(draw.choices(arrow.WORDS, k=draw.randint(1, 4)))]) for _ in range(rows)]
+
+    def utf8() -> pa.Array:
+        return pa.array(
+            [draw.choice([None, "", " ".join(draw.choices(arrow.WORDS, k=draw.randint(1, 4)))]) for _ in range(rows)], pa.string()
+        )
+
     return numbers | ones | {
         "t1": arrow.values(draw, rows),
         "t2": arrow.values(draw, rows),
@@ -164,5 +171,6 @@ def batch(draw: Draw, rows: int) -> Columns:
         "pairs": arrow.maps(draw, rows, numeric=True),
         "nested": arrow.column(draw, rows, arrow.TEXT, lambda _r: arrow.nested(draw)),
         "integers": arrow.column(draw, rows, arrow.TEXT, lambda _r: b"|".join(arrow.integer_text(draw) for _ in range(draw.randrange(4)))),
-        "utf8": pa.array(utf8, pa.string()),
+        "utf8": utf8(),
+        "query": utf8(),
     }  # fmt: skip
