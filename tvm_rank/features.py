@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tvm_rank.config.generated import of_generated
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.host.plan import plan_host
@@ -21,16 +22,19 @@ def compile_features(
     base_dir: str | os.PathLike[str] = ".",
     threads: int | None = None,
     udfs: Sequence[Any] = (),
+    bucketize_only: bool = False,
 ) -> FeatureProgram:
     """Compile the features of a configuration.
 
     fg: fg.json as a dict, or its path · hash_function: "std" or "farm"; None takes the configuration's own, "std" if it has none ·
     target: see `tvm_rank.target`; it must run here · base_dir: where the configuration's files (vocabularies) lie · threads: how many
-    threads a call uses (None: all cores) · udfs: functions (`tvm_rank.udf`) that the configuration names.
+    threads a call uses (None: all cores) · udfs: functions (`tvm_rank.udf`) that the configuration names · bucketize_only: the columns
+    are feature values that were generated before, one for each feature under its name, and are only bucketized.
 
     Raises ConfigError with all problems of the configuration, TargetError for a target that does not run here.
     """
-    return program_of(load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs), target, threads)
+    config = load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs)
+    return program_of(of_generated(config) if bucketize_only else config, target, threads)
 
 
 def program_of(config: FeatureConfig, target: object = "cpu", threads: int | None = None) -> FeatureProgram:

@@ -64,20 +64,16 @@ def read_texts(column: pa.Array, where: str, splitting: str = "") -> Texts:
 def _check_offsets(column: pa.Array, where: str) -> None:
     """Raise InputError when offsets lead outside of the buffers: Arrow's functions follow them without looking."""
     try:
-        if pa.types.is_list(column.type):
-            (validity, offsets), values = column.buffers()[:2], column.values
-            values = _as_bytes(values)
-            pa.Array.from_buffers(
-                pa.list_(values.type), len(column), [validity, offsets], offset=column.offset, children=[values]
-            ).validate(full=True)
-        else:
-            _as_bytes(column).validate(full=True)
+        _as_bytes(column).validate(full=True)
     except pa.ArrowInvalid as error:
         raise InputError(f"{where}: the Arrow data is damaged ({error})") from error
 
 
 def _as_bytes(values: pa.Array) -> pa.Array:
-    """Texts as bytes of any kind, since whether they are UTF-8 is another question."""
+    """Texts, also in lists, as bytes of any kind, since whether they are UTF-8 is another question."""
+    if pa.types.is_list(values.type):
+        inner = _as_bytes(values.values)
+        return pa.Array.from_buffers(pa.list_(inner.type), len(values), values.buffers()[:2], offset=values.offset, children=[inner])
     if values.type != pa.string():
         return values
     return pa.Array.from_buffers(pa.binary(), len(values), values.buffers(), offset=values.offset)
