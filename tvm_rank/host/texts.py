@@ -73,7 +73,9 @@ def _as_bytes(values: pa.Array) -> pa.Array:
     """Texts, also in lists, as bytes of any kind, since whether they are UTF-8 is another question."""
     if pa.types.is_list(values.type):
         inner = _as_bytes(values.values)
-        return pa.Array.from_buffers(pa.list_(inner.type), len(values), values.buffers()[:2], offset=values.offset, children=[inner])
+        return pa.Array.from_buffers(
+            pa.list_(inner.type), len(values), values.buffers()[:2], offset=values.offset, children=[inner]
+        )
     if values.type != pa.string():
         return values
     return pa.Array.from_buffers(pa.binary(), len(values), values.buffers(), offset=values.offset)
