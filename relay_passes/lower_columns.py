@@ -23,7 +23,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from te_schedules.column_group import kernel, op, sinks
+from te_schedules.column_group import kernel, op, op_sequences, padded, sinks
 from te_schedules.column_group.layout import Use
 from te_schedules.column_group.pool import Pool
 from te_schedules.column_group.producers import lay_out_with_producers
@@ -48,8 +48,8 @@ class _Output:
             return {self.root: tensor}
         slices, first = {}, 0
         for part in self.parts:
-            end = first + int(part.ty.shape.values[1])
-            slices[part] = relax.op.strided_slice(tensor, axes=[1], begin=[first], end=[end], assume_inbound=True)
+            end, axis = first + int(part.ty.shape.values[-1]), part.ty.ndim - 1
+            slices[part] = relax.op.strided_slice(tensor, axes=[axis], begin=[first], end=[end], assume_inbound=True)
             first = end
         return slices
 
@@ -117,7 +117,7 @@ class _Graph:
     def feature(self, var: relax.Var) -> Any:
         """The feature call behind numbers, a lookup or a first id; None for other values."""
         value: Any = self.values.get(var)
-        if op.is_call(value, op.LOOKUP) or op.is_call(value, op.FIRST_ID):
+        if any(op.is_call(value, name) for name in (op.LOOKUP, op.FIRST_ID, *op_sequences.NAMES)):
             value = self.values.get(value.args[0])
         elif op.is_feature(value) and not _is_numbers(op.decode(value)):
             return None
@@ -137,7 +137,8 @@ class _Graph:
             self._add(groups, parts, var)
         for var in self.values:
             if (feature := self.feature(var)) is not None and var not in inside and self._is_read(var):
-                alone.setdefault((feature.args[0], str(var.ty.dtype)), []).append(var)
+                middle = ",".join(str(extent) for extent in var.ty.shape.values[1:-1])
+                alone.setdefault((feature.args[0], f"{var.ty.dtype} {middle}"), []).append(var)
         for parts in alone.values():
             self._add(groups, parts, parts[0] if len(parts) == 1 else None)
         return list(groups.values())
@@ -201,7 +202,7 @@ class _Graph:
 
 
 def _is_numbers(column: Column) -> bool:
-    return not (column.kind.yields_ids or column.kind.yields_texts)
+    return not (column.kind.yields_ids or column.kind.yields_texts or column.sequence is not None)
 
 
 class _Kernel:
@@ -216,8 +217,9 @@ class _Kernel:
             out = 0
             for part in output.parts:
                 uses.append(self._use(part, number, out))
-                out += int(part.ty.shape.values[1])
-            self.outputs.append(kernel.Argument(f"out{number}", ("rows", out), str(output.parts[0].ty.dtype)))
+                out += int(part.ty.shape.values[-1])
+            middle = [int(extent) for extent in output.parts[0].ty.shape.values[1:-1]]
+            self.outputs.append(kernel.Argument(f"out{number}", ("rows", *middle, out), str(output.parts[0].ty.dtype)))
         producers = graph.producers(part for output in group.outputs for part in output.parts)
         self.columns += producers.values()
         self.layout = lay_out_with_producers(uses, producers, int(group.columns.ty.shape.values[0]))
@@ -226,15 +228,30 @@ class _Kernel:
     def _use(self, part: relax.Var, number: int, out: int) -> Use:
         value, column = self.graph.values[part], op.decode(self.graph.feature(part))
         self.columns.append(column)
-        if op.is_call(value, op.LOOKUP):
-            stack = value.args[1]
-            if stack not in self.stacks:
-                self.stacks.append(stack)
-            dim = int(stack.ty.shape.values[1])
-            pool = Pool(str(value.attrs["combiner"]), dim, f"stack{self.stacks.index(stack)}")
-            return Use(column=column, sink=pool, output=number, ints={"out": out, "table_row": int(value.attrs["table_row"])})
-        sink = sinks.FirstId() if op.is_call(value, op.FIRST_ID) else sinks.Numbers()
-        return Use(column=column, sink=sink, output=number, ints={"out": out})
+        ints = {"out": out}
+        if op.is_call(value, op.LOOKUP) or op.is_call(value, op_sequences.LOOKUP):
+            ints["table_row"] = int(value.attrs["table_row"])
+        return Use(column=column, sink=self._sink(value), output=number, ints=ints)
+
+    def _sink(self, value: relax.Call) -> Any:
+        """Where the values of a feature go."""
+        if op.is_call(value, op.FIRST_ID):
+            return sinks.FirstId()
+        if op.is_call(value, op_sequences.LENGTH):
+            return padded.ElementCounts()
+        if op.is_call(value, op_sequences.IDS):
+            return padded.PaddedIds(int(value.attrs["length"]))
+        if op.is_call(value, op_sequences.NUMBERS):
+            return padded.PaddedNumbers(int(value.attrs["length"]), int(value.attrs["dimension"]))
+        if op.is_feature(value):
+            return sinks.Numbers()
+        stack = value.args[1]
+        if stack not in self.stacks:
+            self.stacks.append(stack)
+        combiner, dim, name = str(value.attrs["combiner"]), int(stack.ty.shape.values[1]), f"stack{self.stacks.index(stack)}"
+        if op.is_call(value, op_sequences.LOOKUP):
+            return padded.PaddedEmbeddings(combiner, dim, name, int(value.attrs["length"]))
+        return Pool(combiner, dim, name)
 
     def prim_func(self, name: str, knobs: kernel.Knobs):
         """The kernel."""

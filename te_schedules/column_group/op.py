@@ -3,7 +3,8 @@
     rank.<feature type>(columns, rows, constants ..., inputs ...)
                                                         -> numbers (rows, dimension) float32, or
                                                            ids: (values int64 ragged, lengths (rows,) int32[, weights float32]), or
-                                                           texts: (bytes uint8 ragged, lengths (rows,) int32), for other features only
+                                                           texts: (bytes uint8 ragged, lengths (rows,) int32), for other features only, or, of a
+                                                           sequence, numbers: (float32 (elements, dimension), lengths (rows,) int32)
     rank.lookup(ids, stack)                             -> pooled embeddings (rows, dim) float32
     rank.first_id(ids)                                  -> (rows, 1) int64
 
@@ -84,6 +85,8 @@ def _infer_feature(call: relax.Call, _builder) -> relax.Type:
     if column.kind.yields_texts:
         return relax.TupleType([relax.TensorType(dtype="uint8", ndim=1), relax.TensorType([rows], "int32")])
     if not column.kind.yields_ids:
+        if column.sequence is not None:
+            return relax.TupleType([relax.TensorType(dtype="float32", ndim=2), relax.TensorType([rows], "int32")])
         return relax.TensorType([rows, dimension(column)], "float32")
     parts = [relax.TensorType(dtype="int64", ndim=1), relax.TensorType([rows], "int32")]
     return relax.TupleType(parts + ([relax.TensorType(dtype="float32", ndim=1)] if column.kind.has_weights else []))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvm_rank.config.spec import Boundaries, Embedding, Feature, FeatureConfig, HashBucket, NumBuckets
+from tvm_rank.config.spec import Boundaries, Embedding, Feature, FeatureConfig, HashBucket, NumBuckets, Sequence
 from tvm_rank.config.types.combo_feature import ComboFeature
 from tvm_rank.config.types.id_feature import IdFeature
 from tvm_rank.config.types.overlap_feature import OverlapFeature
@@ -169,18 +169,48 @@ def test_an_id_space_larger_than_the_table_in_the_model_is_refused():
     assert len(bind_inputs([ids("x", rows=10)], config(id_feature("x", size=10)), "m")) == 1
 
 
+def sequence(name: str, length: int = 50, **keys) -> IdFeature:
+    return id_feature(name, sequence=Sequence(length=length, delimiter=";", splits=(True,)), value_dim=1, **keys)
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        (floats("s", 50, 12), "elements"),
+        (floats("s", 12), "value"),
+        (ids("a", 50), "element_ids"),
+        (floats("s__mask", 50), "mask"),
+        (ids("s__mask", 50), "mask"),
+        (ids("a__length"), "length"),
+        (floats("s__length", 1), "length"),
+    ],
+)
+def test_an_input_of_a_sequence_is_bound_by_its_name_type_and_shape(entry, kind):
+    features = (sequence("a", embedding=embedding(4), group="s"), sequence("b", embedding=embedding(8), group="s"))
+    (binding,) = bind_inputs([entry], config(*features), "model.onnx")
+    assert binding.kind == kind
+    assert [f.name for f in binding.features] == (["a", "b"] if kind in ("elements", "value") else ["a"])
+
+
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        (floats("x", 50, 32), "is float (N, 50, 32): "),
-        (ids("x", 50), "is int64 (N, 50): "),
-        (floats("x__mask", 50), "is for a sequence: "),
-        (ids("x__length"), "is for a sequence: "),
+        (
+            floats("s", 40, 4),
+            "is (N, 40, 4), but 's' (features[s]) keeps 50 elements; set sequence_length to 40, or export the model",
+        ),
+        (floats("s", 50, 5), "is 5 wide, but its features are 4 wide (s 4); correct embedding_dim or value_dim"),
+        (floats("x", 50, 4), "is (N, 50, 4), but 'x' (features[x]) is no sequence; put it into another group"),
+        (ids("s"), "is int64, but 's' (features[s]) is a sequence; make the input (N, sequence_length)"),
+        (ids("s", 5), "is (N, 5), but 's' (features[s]) keeps 50 elements; set sequence_length to 5, or export the model"),
+        (ids("s__length", 5), "is (N, 5); wanted (N) or (N, 1), the elements of each row"),
+        (floats("s__mask", 5), "is (N, 5), but 's' (features[s]) keeps 50 elements; set sequence_length to 5"),
+        (floats("x__mask", 5), "is named like the mask of a sequence that fg.json does not have"),
     ],
 )
-def test_sequences_are_not_supported_yet(entry, text):
-    advice = "sequences are not supported yet; pool the feature with a combiner, and give the model a float input (N, d)"
-    assert problem_of(entry, id_feature("x", embedding=embedding(32))) == f"input '{entry.name}' {text}{advice}"
+def test_an_input_that_does_not_fit_its_sequence_is_told_why(entry, text):
+    problem = problem_of(entry, sequence("s", embedding=embedding(4)), id_feature("x", embedding=embedding(4)))
+    assert problem.startswith(f"input '{entry.name}' {text}")
 
 
 def test_a_feature_may_be_named_like_the_mask_of_a_sequence():

@@ -12,13 +12,16 @@ from onnx import TensorProto, helper
 
 import tvm_rank
 
+Width = int | None | tuple[int, ...]
 
-def identity_model(widths: Mapping[str, int | None]) -> onnx.ModelProto:
-    """Input `x` (N, width) float, or (N) int64 where the width is None -> output `x_out`."""
 
-    def tensor(name: str, width: int | None) -> onnx.ValueInfoProto:
-        shape = ["N"] if width is None else ["N", width]
-        return helper.make_tensor_value_info(name, TensorProto.INT64 if width is None else TensorProto.FLOAT, shape)
+def identity_model(widths: Mapping[str, Width], ids: tuple[str, ...] = ()) -> onnx.ModelProto:
+    """Input `x` (N, width) or (N, *width) float, int64 if it is among `ids`, or (N) int64 where the width is None -> output `x_out`."""
+
+    def tensor(name: str, width: Width) -> onnx.ValueInfoProto:
+        shape = ["N", *(() if width is None else width if isinstance(width, tuple) else (width,))]
+        is_id = width is None or name.removesuffix("_out") in ids
+        return helper.make_tensor_value_info(name, TensorProto.INT64 if is_id else TensorProto.FLOAT, shape)
 
     nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in widths]
     outputs = [tensor(f"{name}_out", width) for name, width in widths.items()]

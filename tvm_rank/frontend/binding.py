@@ -11,10 +11,11 @@ from tvm_rank.config.spec import Boundaries, Feature, FeatureConfig
 from tvm_rank.errors import ModelError
 from tvm_rank.frontend.dense_model import ModelInput
 from tvm_rank.frontend.nearest import did_you_mean
+from tvm_rank.frontend.sequence_binding import MASK, SUFFIXES, element_problems, shape_text, side_problems
+from tvm_rank.frontend.sequence_binding import id_problems as element_id_problems
 from tvm_rank.frontend.tables import TableNeed
 
-SEQUENCE_SUFFIXES = ("__mask", "__length")
-NO_SEQUENCES = "sequences are not supported yet; pool the feature with a combiner, and give the model a float input (N, d)"
+Kind = Literal["value", "id", "elements", "element_ids", "mask", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,13 @@ class Binding:
 
     kind "value": float32 (N, d), the pooled embeddings and values of `features`, one after the other along d.
     kind "id": int64 (N) or (N, 1), the bucket id of the one feature in `features`; of several ids of a row, the first.
+    kind "elements": float32 (N, L, d), the embeddings or numbers of the elements of sequences, side by side along d, zeros behind.
+    kind "element_ids": int64 (N, L), the ids of the elements of the one sequence, 0 behind.
+    kind "mask": float32 or int64 (N, L), 1 where `features[0]` has an element. kind "length": (N) or (N, 1), how many it has.
     """
 
     input: ModelInput
-    kind: Literal["value", "id"]
+    kind: Kind
     features: tuple[Feature, ...]
 
 
@@ -39,11 +43,12 @@ def bind_inputs(model_inputs: Sequence[ModelInput], config: FeatureConfig, sourc
     bindings, problems = [], []
     for entry in model_inputs:
         features = _features_of(entry.name, config)
-        found = _problems(entry, features, config)
+        beside = () if features else _sequence_beside(entry.name, config)
+        kind: Kind = _kind_of(entry, features) if not beside else "mask" if entry.name.endswith(MASK) else "length"
+        found = side_problems(entry, beside) if beside else _problems(entry, kind, features, config)
         problems += [f"input '{entry.name}' {problem}" for problem in found]
         if not found:
-            kind: Literal["value", "id"] = "value" if entry.dtype == "float32" else "id"
-            bindings.append(Binding(input=entry, kind=kind, features=features))
+            bindings.append(Binding(input=entry, kind=kind, features=beside[:1] or features))
     if problems:
         raise ModelError(source, problems)
     return tuple(bindings)
@@ -66,7 +71,7 @@ def table_needs(bindings: Iterable[Binding], source: str = "features") -> dict[s
     users: dict[str, dict[str, Feature]] = {}
     for binding in bindings:
         for feature in binding.features:
-            if binding.kind == "value" and feature.embedding is not None:
+            if binding.kind in ("value", "elements") and feature.embedding is not None:
                 users.setdefault(feature.embedding.table, {})[feature.name] = feature
     needs, problems = {}, []
     for table, features in users.items():
@@ -98,23 +103,43 @@ def _features_of(name: str, config: FeatureConfig) -> tuple[Feature, ...]:
     return named or tuple(feature for feature in config.features if feature.group == name and not feature.stub)
 
 
-def _problems(entry: ModelInput, features: tuple[Feature, ...], config: FeatureConfig) -> list[str]:
+def _sequence_beside(name: str, config: FeatureConfig) -> tuple[Feature, ...]:
+    """The sequences whose mask or length an input of that name is."""
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            return tuple(f for f in _features_of(name.removesuffix(suffix), config) if f.sequence is not None)
+    return ()
+
+
+def _kind_of(entry: ModelInput, features: tuple[Feature, ...]) -> Kind:
+    if entry.dtype == "float32":
+        return "elements" if len(entry.shape) == 2 else "value"
+    of_sequence = any(feature.sequence is not None for feature in features)
+    return "element_ids" if of_sequence and len(entry.shape) == 1 else "id"
+
+
+def _problems(entry: ModelInput, kind: Kind, features: tuple[Feature, ...], config: FeatureConfig) -> list[str]:
     if not features:
-        if entry.name.endswith(SEQUENCE_SUFFIXES):
-            return [f"is for a sequence: {NO_SEQUENCES}"]
+        if entry.name.endswith(SUFFIXES):
+            return [f"is named like the {entry.name.rpartition('__')[2]} of a sequence that {config.source} does not have"]
         known = {f.name for f in config.features} | {f.group for f in config.features if f.group}
         hint = did_you_mean(entry.name, sorted(known)) or "; name the graph input after the feature or the group that feeds it"
         return [f"is neither a feature nor a group of {config.source}{hint}"]
-    return _value_problems(entry, features) if entry.dtype == "float32" else _id_problems(entry, features)
+    if kind == "elements":
+        return element_problems(entry, features, feature_width)
+    if kind == "element_ids":
+        return element_id_problems(entry, features)
+    return _value_problems(entry, features) if kind == "value" else _id_problems(entry, features)
 
 
 def _value_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
-    if len(entry.shape) == 2:
-        return [f"is float {_shape_text(entry)}: {NO_SEQUENCES}"]
     if len(entry.shape) != 1:
-        return [f"is float {_shape_text(entry)}; wanted (N, d): export it with one axis after the batch"]
+        return [f"is float {shape_text(entry)}; wanted (N, d): export it with one axis after the batch"]
     problems, widths = [], []
     for feature in features:
+        if feature.sequence is not None and feature.embedding is None:
+            problems.append(f"is float (N, d), but '{feature.name}' ({feature.path}) is a sequence of numbers; make it (N, L, d)")
+            continue
         width = feature_width(feature)
         if width is not None and (feature.embedding is None or feature.bucketizer is not None):
             widths.append((feature.name, width))
@@ -135,9 +160,7 @@ def _value_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[st
 
 def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
     if entry.shape not in ((), (1,)):
-        if len(entry.shape) == 1:
-            return [f"is int64 {_shape_text(entry)}: {NO_SEQUENCES}"]
-        return [f"is int64 {_shape_text(entry)}; wanted (N) or (N, 1), one id per item"]
+        return [f"is int64 {shape_text(entry)}; wanted (N) or (N, 1), one id per item"]
     if len(features) > 1:
         names = ", ".join(feature.name for feature in features)
         return [f"is int64, one id per item, but the group has {len(features)} features ({names}); make one input per feature"]
@@ -145,6 +168,8 @@ def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
     where = f"is int64, but '{feature.name}' ({feature.path})"
     if feature.bucketizer is None:
         return [f"{where} makes no ids; give it a bucketizer such as hash_bucket_size or boundaries, or make the input float"]
+    if feature.sequence is not None:
+        return [f"{where} is a sequence; make the input (N, sequence_length)"]
     problems = []
     is_bucket = isinstance(feature.bucketizer, Boundaries)
     if not is_bucket and not feature.default_value:
@@ -158,7 +183,3 @@ def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
         advice = "make the id space smaller, or export the model with a larger table"
         problems.append(f"indexes {entry.rows} rows in the model, but the ids of '{feature.name}' run to {space - 1}; {advice}")
     return problems
-
-
-def _shape_text(entry: ModelInput) -> str:
-    return f"({', '.join(['N', *map(str, entry.shape)])})"

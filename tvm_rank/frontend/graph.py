@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import tvm
 from tvm import relax, tirx
 
 from te_schedules.column import WORDS
-from te_schedules.column_group import op
+from te_schedules.column_group import op, op_sequences
 from te_schedules.feature import Column
 from tvm_rank.config.dag import in_order
 from tvm_rank.config.spec import Feature, FeatureConfig
@@ -114,13 +115,16 @@ class _Builder:
         return _replaced(function.body.body, known)
 
     def _input(self, binding: Binding) -> relax.Expr:
-        """The value of a model input: runs of features of one side, side by side."""
+        """The value of a model input: runs of features of one side, side by side along the last axis."""
+        if binding.kind in ("mask", "length"):
+            return self._beside(binding)
         runs = []
+        axis = 2 if binding.kind == "elements" else 1
         for is_request, members in groupby(binding.features, key=lambda feature: feature.is_request):
             parts = [self._value(feature, binding.kind) for feature in members]
-            run = parts[0] if len(parts) == 1 else self.bb.emit(relax.op.concat(parts, axis=1))
+            run = parts[0] if len(parts) == 1 else self.bb.emit(relax.op.concat(parts, axis=axis))
             runs.append(self.bb.emit(relax.op.take(run, self.item_request, axis=0, mode="clip")) if is_request else run)
-        whole = runs[0] if len(runs) == 1 else self.bb.emit(relax.op.concat(runs, axis=1))
+        whole = runs[0] if len(runs) == 1 else self.bb.emit(relax.op.concat(runs, axis=axis))
         return whole if binding.input.shape else self.bb.emit(relax.op.squeeze(whole, axis=[1]))
 
     def _value(self, feature: Feature, kind: str) -> relax.Var:
@@ -128,11 +132,37 @@ class _Builder:
         ids = self._emit(feature.name, feature.is_request)
         if kind == "id":
             return self.bb.emit(op.first_id(ids), feature.name)
+        if kind in ("elements", "element_ids"):
+            return self.bb.emit(self._elements(feature, kind, ids))
         if feature.embedding is None:
             return ids
         row, stack = self.tables[feature.embedding.table]
         call = op.lookup(ids, stack, combiner=feature.embedding.combiner, table=feature.embedding.table, table_row=row)
         return self.bb.emit(call)
+
+    def _elements(self, feature: Feature, kind: str, values: relax.Var) -> relax.Call:
+        """The elements of a sequence as (rows, length, width), or their ids (rows, length)."""
+        assert feature.sequence is not None, "the binding has seen that it is a sequence"
+        length = feature.sequence.length
+        if kind == "element_ids":
+            return op_sequences.ids(values, length)
+        if feature.embedding is None:
+            return op_sequences.numbers(values, length, feature.numbers)
+        row, stack = self.tables[feature.embedding.table]
+        embedding = feature.embedding
+        return op_sequences.lookup(values, stack, combiner=embedding.combiner, table=embedding.table, table_row=row, length=length)
+
+    def _beside(self, binding: Binding) -> relax.Expr:
+        """How many elements a sequence has, or where it has one."""
+        (feature,), entry, emit = binding.features, binding.input, self.bb.emit
+        counts = emit(op_sequences.length_of(self._emit(feature.name, feature.is_request)))
+        if feature.is_request:
+            counts = emit(relax.op.take(counts, self.item_request, axis=0, mode="clip"))
+        if binding.kind == "mask":
+            places = relax.const(np.arange(entry.shape[0], dtype=np.int64)[None, :])
+            return emit(relax.op.astype(emit(relax.op.less(places, counts)), entry.dtype))
+        counts = emit(relax.op.astype(counts, entry.dtype)) if entry.dtype != "int64" else counts
+        return counts if entry.shape else emit(relax.op.squeeze(counts, axis=[1]))
 
     def _emit(self, name: str, side: bool) -> relax.Var:
         """The feature operator over request rows (True) or items, once for each, behind those that it reads."""
