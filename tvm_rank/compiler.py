@@ -74,6 +74,7 @@ def compile(
         config=_config_text(features),
         host_files=brought.host.files,
         stages=code.stages,
+        plan=code.plan,
     )
 
 
@@ -171,9 +172,9 @@ def _refusals(config: FeatureConfig, names: list[list[str]]) -> tuple[tuple[tupl
 class _Code:
     """What code generation gives: the executable and what the manifest says of it."""
 
-    def __init__(self, executable, outputs, refusals, kernels, groups, stages):
+    def __init__(self, executable, outputs, refusals, kernels, groups, stages, plan):
         self.executable, self.outputs, self.refusals = executable, outputs, refusals
-        self.kernels, self.groups, self.stages = kernels, groups, stages
+        self.kernels, self.groups, self.stages, self.plan = kernels, groups, stages, plan
 
     @classmethod
     def generate(cls, mod, tvm_target, say: Progress) -> _Code:
@@ -183,6 +184,8 @@ class _Code:
         from relay_passes.lower_columns import GROUPS, REFUSALS
         from tvm_rank import pipeline
         from tvm_rank.artifact.stages import kernel_entries, llvm_ir, text_of
+        from tvm_rank.plan.steps import Plan
+        from tvm_rank.plan.trace import steps_of
 
         stages = {"import": text_of(mod)}
         found: dict[str, Any] = {"refusals": [], "groups": []}
@@ -190,6 +193,8 @@ class _Code:
         def after(phase: str, module: Any) -> None:
             stages[phase] = text_of(module)
             main = module["main"]
+            if phase in ("inline", "graph"):
+                found[phase] = steps_of(module)
             if phase == "graph" and main.attrs and REFUSALS in main.attrs:
                 found["refusals"] = json.loads(str(main.attrs[REFUSALS]))
                 found["groups"] = json.loads(str(main.attrs[GROUPS]))
@@ -205,7 +210,8 @@ class _Code:
         say("generating code")
         executable = pipeline.build(lowered, tvm_target)
         stages["llvm"] = llvm_ir(executable)
-        return cls(executable, found["outputs"], found["refusals"], tuple(found["kernels"]), tuple(found["groups"]), stages)
+        plan = Plan(before=found["inline"], after=found["graph"])
+        return cls(executable, found["outputs"], found["refusals"], tuple(found["kernels"]), tuple(found["groups"]), stages, plan)
 
 
 def _shape_of(tensor: Any) -> tuple[tuple[int | str, ...], str]:

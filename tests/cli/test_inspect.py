@@ -13,6 +13,7 @@ import pytest
 
 from tvm_rank.artifact import store
 from tvm_rank.cli.inspect import STAGES
+from tvm_rank.config.types import FEATURE_TYPES
 
 
 def test_the_summary_says_what_goes_in_and_what_comes_out(tvm_rank_command: Callable[..., Any], shop: Any):
@@ -104,6 +105,6 @@ def test_ops_lists_operators_and_feature_types(tvm_rank_command: Callable[..., A
     for name in ("Gemm", "MatMul", "Sigmoid", "id_feature", "overlap_feature"):
         assert f"  {name}\n" in done.out
     listed = json.loads(tvm_rank_command("inspect", "--ops", "--json").out)
-    assert listed["features"] == ["id_feature", "raw_feature", "combo_feature", "overlap_feature"]
+    assert listed["features"] == list(FEATURE_TYPES)
     assert listed["onnx"] == sorted(listed["onnx"])
     assert len(listed["onnx"]) > 100

@@ -20,6 +20,7 @@ from tvm_rank.artifact.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
     from tvm_rank.frontend.tables import Stack
+    from tvm_rank.plan.steps import Plan
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +34,7 @@ class Artifact:
     config: str
     host_files: Mapping[str, bytes]
     stages: Mapping[str, str]
+    plan: Plan
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the artifact to the folder `path`, in place of an artifact that is there.
@@ -50,6 +52,7 @@ class Artifact:
         with _quiet():
             link(self.executable, folder / store.LIBRARY, self.manifest.machine)
         (folder / store.FEATURES).write_text(self.config, encoding="utf-8")
+        (folder / store.PLAN).write_text(self.plan.to_json(), encoding="utf-8")
         if self.host_files:
             (folder / store.HOST).mkdir()
         for name, contents in self.host_files.items():

@@ -1,6 +1,6 @@
 """An artifact on disk: written aside and renamed, read with every file checked.
 
-manifest.json  model.so  features.json  tables/stack_<dim>.bin  host/<name>  stages/<stage>.gz
+manifest.json  model.so  features.json  plan.json  tables/stack_<dim>.bin  host/<name>  stages/<stage>.gz
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tvm_rank.artifact import checksum
 from tvm_rank.artifact.manifest import FileEntry, Manifest
 from tvm_rank.errors import ArtifactError
 
-MANIFEST, LIBRARY, FEATURES, STAGES, HOST = "manifest.json", "model.so", "features.json", "stages", "host"
+MANIFEST, LIBRARY, FEATURES, PLAN, STAGES, HOST = "manifest.json", "model.so", "features.json", "plan.json", "stages", "host"
 
 
 def check_replaceable(target: pathlib.Path) -> None:

@@ -20,6 +20,8 @@ EPILOG = """\
 examples:
   tvm-rank inspect artifact                    a summary
   tvm-rank inspect artifact --json             the manifest
+  tvm-rank inspect artifact --plan             steps with sides, rows, FLOPs and bytes, before and after the passes
+  tvm-rank inspect artifact --plan --items 1000 --svg plan.svg
   tvm-rank inspect artifact --stage all        which stages there are
   tvm-rank inspect artifact --stage graph      the module at a stage: TVMScript, LLVM IR or assembly
   tvm-rank inspect --ops                       the ONNX operators and feature types that can be compiled
@@ -30,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `inspect`."""
     parser.add_argument("artifact", nargs="?", metavar="ARTIFACT", help="the folder that `tvm-rank compile` wrote")
     parser.add_argument("--stage", metavar="NAME", help=f"print the code at a stage: {', '.join(STAGES)}, or all to list them")
+    parser.add_argument("--plan", action="store_true", help="print the steps of the model before and after the passes")
+    parser.add_argument("--requests", type=_rows, default=1, metavar="R", help="user rows that --plan counts with (default 1)")
+    parser.add_argument("--items", type=_rows, default=256, metavar="N", help="items that --plan counts with (default 256)")
+    parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="with --plan: also draw the steps")
     parser.add_argument("--json", action="store_true", help="print JSON: the manifest, or with --ops the lists")
     parser.add_argument("--ops", action="store_true", help="list what can be compiled, of any model")
 
@@ -38,8 +44,10 @@ def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     if args.ops == (args.artifact is not None):
         args.usage_error("give an ARTIFACT, or --ops")
-    if args.stage and (args.ops or args.json):
+    if args.stage and (args.ops or args.json or args.plan):
         args.usage_error("--stage goes with an ARTIFACT alone")
+    if (args.plan and args.ops) or (args.svg and not args.plan):
+        args.usage_error("--plan goes with an ARTIFACT, --svg with --plan")
     if args.ops:
         return _print_supported(as_json=args.json)
     from tvm_rank.artifact import store
@@ -50,11 +58,38 @@ def run(args: argparse.Namespace) -> int:
     if args.stage:
         # line by line: of one long write, what a closed pipe did not take is lost without an error
         sys.stdout.writelines(stage_text(folder, args.stage).splitlines(keepends=True))
+    elif args.plan:
+        _print_plan(folder, args)
     elif args.json:
         print(manifest.to_json())
     else:
         print(summary(manifest, folder))
     return 0
+
+
+def _rows(text: str) -> int:
+    """A number of rows, for argparse."""
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows; give one of at least 1")
+    return int(text)
+
+
+def _print_plan(folder: pathlib.Path, args: argparse.Namespace) -> None:
+    from tvm_rank.artifact import store
+    from tvm_rank.cli.aside import written_aside
+    from tvm_rank.plan.picture import plan_svg
+    from tvm_rank.plan.steps import Plan
+    from tvm_rank.plan.text import plan_text
+
+    path = folder / store.PLAN
+    if not path.is_file():
+        raise ArtifactError(f"{folder}: has no plan; compile the artifact again")
+    text = path.read_text(encoding="utf-8")
+    plan = Plan.from_json(text, str(path))
+    print(text if args.json else plan_text(plan, args.requests, args.items))
+    if args.svg:
+        with written_aside(args.svg, "the picture") as aside:
+            pathlib.Path(aside).write_text(plan_svg(plan, args.requests, args.items), encoding="utf-8")
 
 
 def stage_text(folder: pathlib.Path, name: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
-import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tvm_rank.cli.aside import written_aside
 from tvm_rank.errors import RankError
 
 if TYPE_CHECKING:
@@ -37,18 +36,8 @@ def check_outputs(path: pathlib.Path, outputs: list[str]) -> None:
 def write_scores(path: pathlib.Path, scores: Mapping[str, np.ndarray]) -> None:
     """Write {output: (N, ...)}, rows in the order of the items. One score an item is (N,): a last axis of length 1 is dropped."""
     flat = {name: array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array for name, array in scores.items()}
-    try:
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        try:
-            _write(aside, path.suffix, flat)
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            pathlib.Path(aside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RankError(f"{path}: the scores cannot be written ({error})") from error
+    with written_aside(path, "the scores") as aside:
+        _write(aside, path.suffix, flat)
 
 
 def _write(aside: str, suffix: str, flat: Mapping[str, np.ndarray]) -> None:

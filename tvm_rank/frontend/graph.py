@@ -8,6 +8,7 @@ R rows and taken to the items where it meets them; the passes push that `take` a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,6 +17,7 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from relay_passes.sides import CROSSED_FIELDS
 from te_schedules.column import WORDS
 from te_schedules.column_group import op, op_sequences
 from te_schedules.feature import Column
@@ -72,7 +74,8 @@ class _Builder:
         self.item_request = relax.Var("item_request", relax.TensorType([self.item], "int32"))
         params = [self.sides[True], self.sides[False], rows, self.item_request, *self.stacks]
         bb = self.bb
-        with bb.function("main", params, attrs={"global_symbol": "main"}):
+        crossed = json.dumps([k for k, use in enumerate(fields[False].uses) if use.is_request])
+        with bb.function("main", params, attrs={"global_symbol": "main", CROSSED_FIELDS: crossed}):
             with bb.dataflow():
                 result = self._dense(model, [self._input(binding) for binding in bindings])
                 out = bb.emit_output(relax.Tuple([relax.TupleGetItem(result, k) for k in range(len(model.outputs))]))

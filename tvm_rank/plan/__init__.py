@@ -1,0 +1,1 @@
+"""What a compiled model does, step by step: sides, rows, FLOPs and bytes (`tvm-rank inspect --plan`)."""
