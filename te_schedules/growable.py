@@ -53,6 +53,10 @@ class Growable:
         """Count `size` bytes, which were written behind the last item after `reserve`."""
         intrin.assign(self._used, self._used[0] + size)
 
+    def clear(self) -> None:
+        """Forget all items; the room stays."""
+        intrin.assign(self._used, 0)
+
     def append(self, value) -> None:
         """Emit the append of one item."""
         self.reserve(T.int64(self._item))

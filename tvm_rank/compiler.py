@@ -41,6 +41,7 @@ def compile(
     hash_function: str | None = None,
     base_dir: str | os.PathLike[str] | None = None,
     udfs: Sequence[Any] = (),
+    dialect: str = "pyfg",
     progress: Progress | None = None,
 ) -> Artifact:
     """Compile a ranking model with its features.
@@ -49,7 +50,7 @@ def compile(
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu"
     (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · hash_function: "std" or "farm", None for the
     configuration's own · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`)
-    that the configuration names · progress: called with the name of
+    that the configuration names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name of
     each stage as it begins.
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found.
@@ -61,7 +62,8 @@ def compile(
     say, started = progress or (lambda _stage: None), time.perf_counter()
     resolved = resolve(target)
     say("reading the features, the model and the tables")
-    brought = _read(features, model, tables, hash_function, base_dir, udfs)
+    reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
+    brought = _read(features, model, tables, reading)
     say("building the graph")
     graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
     code = _Code.generate(graph.mod, resolved.tvm_target, say)
@@ -90,13 +92,14 @@ class _Brought:
     stacks: tuple[Stack, ...]
 
 
-def _read(features: Any, model: Any, tables: Any, hash_function: str | None, base_dir: Any, udfs: Sequence[Any]) -> _Brought:
-    """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables."""
+def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) -> _Brought:
+    """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables. `reading`: the
+    keyword arguments of `load_config`."""
     from tvm_rank.frontend.binding import bind_inputs, table_needs
     from tvm_rank.frontend.onnx_model import import_model
     from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
 
-    host = plan_host(load_config(features, hash_function=hash_function, base_dir=_base_dir(features, base_dir), udfs=udfs))
+    host = plan_host(load_config(features, **reading))
     config = host.config
     dense = import_model(model)
     bindings = bind_inputs(dense.inputs, config, dense.source)

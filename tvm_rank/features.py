@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvm_rank.config.generated import of_generated
 from tvm_rank.config.load import load_config
@@ -13,6 +13,9 @@ from tvm_rank.host.plan import plan_host
 from tvm_rank.host.stage import HostFunctions
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.program import FeatureProgram, IdEntry, ProgramPlan, Refusal
+
+if TYPE_CHECKING:
+    from te_schedules.feature import Column
 
 
 def compile_features(
@@ -23,17 +26,19 @@ def compile_features(
     threads: int | None = None,
     udfs: Sequence[Any] = (),
     bucketize_only: bool = False,
+    dialect: str = "pyfg",
 ) -> FeatureProgram:
     """Compile the features of a configuration.
 
     fg: fg.json as a dict, or its path · hash_function: "std" or "farm"; None takes the configuration's own, "std" if it has none ·
     target: see `tvm_rank.target`; it must run here · base_dir: where the configuration's files (vocabularies) lie · threads: how many
     threads a call uses (None: all cores) · udfs: functions (`tvm_rank.udf`) that the configuration names · bucketize_only: the columns
-    are feature values that were generated before, one for each feature under its name, and are only bucketized.
+    are feature values that were generated before, one for each feature under its name, and are only bucketized · dialect: "pyfg", or
+    "rtp" for files of the older engine.
 
     Raises ConfigError with all problems of the configuration, TargetError for a target that does not run here.
     """
-    config = load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs)
+    config = load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs, dialect=dialect)
     return program_of(of_generated(config) if bucketize_only else config, target, threads)
 
 
@@ -41,7 +46,7 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
     """The program of a loaded configuration."""
     import tvm
 
-    from te_schedules.column_group import kernel, op, ragged
+    from te_schedules.column_group import kernel, ragged
     from te_schedules.lower import PIPELINE
     from tvm_rank.lowering import column_of, constants_of
     from tvm_rank.lowering.fields import FieldTable
@@ -60,14 +65,7 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
     library = tvm.tirx.build(module, target=resolved.tvm_target, pipeline=PIPELINE)
     plan = ProgramPlan(
         uses=table.uses,
-        features=tuple(column.name for column in columns),
-        ids=tuple(
-            IdEntry(column.name, column.kind.has_weights, column.sequence is not None)
-            for column in columns
-            if column.kind.yields_ids
-        ),
-        numbers=tuple((c.name, op.dimension(c)) for c in columns if not c.kind.yields_ids and c.sequence is None),
-        sequences=tuple((c.name, op.dimension(c)) for c in columns if not c.kind.yields_ids and c.sequence is not None),
+        **_outputs(columns),
         constants={name: (layout.ints, layout.floats, layout.bytes) for name, layout in layouts.items()},
         refusals={name: refusals_of(layout.refusals, config.features) for name, layout in layouts.items()},
         block_rows=knobs.block_rows,
@@ -78,6 +76,21 @@ def program_of(config: FeatureConfig, target: object = "cpu", threads: int | Non
         threads,
         HostFunctions.open(hosted.stages, hosted.files),
     )
+
+
+def _outputs(columns: Sequence[Column]) -> dict[str, Any]:
+    """What a plan says of the columns: all of them by name, then those of each form in kernel order."""
+    from te_schedules.column_group.op import dimension
+
+    of_numbers = [column for column in columns if not column.kind.yields_ids and not column.kind.yields_texts]
+    of_ids = [column for column in columns if column.kind.yields_ids]
+    return {
+        "features": tuple(column.name for column in columns),
+        "ids": tuple(IdEntry(column.name, column.kind.has_weights, column.sequence is not None) for column in of_ids),
+        "texts": tuple((column.name, column.kind.has_weights) for column in columns if column.kind.yields_texts),
+        "numbers": tuple((column.name, dimension(column)) for column in of_numbers if column.sequence is None),
+        "sequences": tuple((column.name, dimension(column)) for column in of_numbers if column.sequence is not None),
+    }
 
 
 def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refusal, ...]:

@@ -8,16 +8,22 @@ The numbers of sequences are ragged, so their elements are counted first:
 
     count_elements -> elements (number sequences, rows)        starts = running sum of elements * width
     sequence_numbers (starts) -> numbers (nnz,)
+
+Texts, of features without a bucketizer, need two kernels too:
+
+    count_texts  -> lengths (text features, rows), sizes (bytes)
+    emit_texts   (starts, byte_starts) -> text (all bytes), ends (nnz,), weights (nnz,)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tvm
 
 from te_schedules import check_columns
-from te_schedules.column_group import collect, kernel, sinks
+from te_schedules.column_group import collect, kernel, sinks, text_sinks
 from te_schedules.column_group.layout import Layout, Use
 from te_schedules.column_group.op import dimension
 from te_schedules.column_group.producers import lay_out_with_producers
@@ -25,6 +31,11 @@ from te_schedules.column_group.sequences import CountSequence, SequenceNumbers
 from te_schedules.feature import Column
 from te_schedules.feature.kind import procedures_of
 from te_schedules.procedure import prim_funcs
+
+
+def text_uses(columns: Sequence[Column], sink: Any) -> list[Use]:
+    """The uses of `count_texts` or `emit_texts`: column k is row k of `lengths` and `starts`."""
+    return [Use(column=column, sink=sink, ints={"out": k}) for k, column in enumerate(columns)]
 
 
 def number_uses(columns: Sequence[Column]) -> list[Use]:
@@ -41,8 +52,10 @@ def module(
 ) -> tuple[tvm.IRModule, dict[str, Layout]]:
     """The kernels of a program, and the constant vectors that each of them takes. `producers`: what the columns read by name."""
     ids = [column for column in columns if column.kind.yields_ids]
-    numbers = [column for column in columns if not column.kind.yields_ids and column.sequence is None]
-    sequences = [column for column in columns if not column.kind.yields_ids and column.sequence is not None]
+    texts = [column for column in columns if column.kind.yields_texts]
+    rest = [column for column in columns if not column.kind.yields_ids and not column.kind.yields_texts]
+    numbers = [column for column in rest if column.sequence is None]
+    sequences = [column for column in rest if column.sequence is not None]
     layouts, functions = {}, {"check_columns": check_columns.prim_func()}
 
     def add(name: str, uses: Sequence[Use], inputs: list[kernel.Argument], outputs: list[kernel.Argument]) -> None:
@@ -55,6 +68,13 @@ def module(
         uses = [Use(column=column, sink=collect.Collect(), ints={"out": k}) for k, column in enumerate(ids)]
         add("collect_ids", uses, collect.inputs(), collect.outputs(len(ids)))
         functions["copy_pieces"] = collect.copy_pieces()
+    if texts:
+        of_rows = {name: kernel.Argument(name, (len(texts), "rows"), "int64") for name in ("sizes", "starts", "byte_starts")}
+        lengths = kernel.Argument("lengths", (len(texts), "rows"), "int32")
+        add("count_texts", text_uses(texts, text_sinks.CountTexts()), [], [lengths, of_rows["sizes"]])
+        flat = [kernel.Argument("text", ("all_bytes",), "uint8"), kernel.Argument("ends", ("nnz",), "int64")]
+        flat.append(kernel.Argument("weights", ("nnz",), "float32"))
+        add("emit_texts", text_uses(texts, text_sinks.RaggedTexts()), [of_rows["starts"], of_rows["byte_starts"]], flat)
     if numbers:
         width = sum(dimension(column) for column in numbers)
         add("numbers", number_uses(numbers), [], [kernel.Argument("out0", ("rows", width), "float32")])

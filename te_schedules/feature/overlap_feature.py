@@ -11,75 +11,23 @@ from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import bucketize, intrin
 from te_schedules.bucketize import boundaries
-from te_schedules.feature import normalize
+from te_schedules.feature import normalize, overlap_words
 from te_schedules.feature.id_feature import separators
-from te_schedules.feature.kind import Kind
+from te_schedules.feature.kind import TextKind
+from te_schedules.feature.overlap_terms import Terms, common, when
+from te_schedules.feature.overlap_words import WORDS, Words
 from te_schedules.text import equal
-from te_schedules.tokens import Text, find_splits, for_each_token
-
-Body = Callable[[Text, Any], None]  # (term, its position)
+from te_schedules.tokens import Text, find_splits
 
 
-class _Terms:
-    """The terms of both sides of one row."""
-
-    def __init__(self, scope, row):
-        self._scope, self._row = scope, row
-
-    def _each(self, side: int, body: Body) -> None:
-        position = intrin.local("int64", 0)
-
-        def token(text, _element) -> None:
-            body(text, intrin.let(position[0]))
-            intrin.assign(position, position[0] + T.int64(1))
-
-        for_each_token(self._scope.fields[side], self._row, separators(self._scope), token)
-
-    def query(self, body: Body) -> None:
-        """Emit `body` for each query term."""
-        self._each(0, body)
-
-    def title(self, body: Body) -> None:
-        """Emit `body` for each title term."""
-        self._each(1, body)
-
-    def count(self, side: int):
-        """How many terms a side has."""
-        count = intrin.local("int64", 0)
-        self._each(side, lambda _text, _position: intrin.assign(count, count[0] + T.int64(1)))
-        return intrin.let(count[0])
+def _query_common_ratio(terms: Terms, query_count, _title_count):
+    return _ratio(common(terms.query, terms.title), query_count)
 
 
-def _when(condition, body: Callable[[], None]) -> None:
-    with T.If(condition), T.Then():
-        body()
-
-
-def _common(outer: Callable[[Body], None], inner: Callable[[Body], None]):
-    """How many terms of `outer` are among those of `inner`, duplicates counted."""
-    common = intrin.local("int64", 0)
-
-    def each(term: Text, _position) -> None:
-        found = intrin.local("int64", 0)
-
-        def compare(other: Text, _at) -> None:
-            _when(found[0] == T.int64(0), lambda: intrin.assign(found, T.cast(equal.emit(term, other), "int64")))
-
-        inner(compare)
-        intrin.assign(common, common[0] + found[0])
-
-    outer(each)
-    return intrin.let(common[0])
-
-
-def _query_common_ratio(terms: _Terms, query_count, _title_count):
-    return _ratio(_common(terms.query, terms.title), query_count)
-
-
-def _title_common_ratio(terms: _Terms, _query_count, title_count):
-    return _ratio(_common(terms.title, terms.query), title_count)
+def _title_common_ratio(terms: Terms, _query_count, title_count):
+    return _ratio(common(terms.title, terms.query), title_count)
 
 
 def _ratio(part, whole):
@@ -87,13 +35,13 @@ def _ratio(part, whole):
     return T.cast(T.cast(part, "float64") / T.cast(whole, "float64"), "float32")
 
 
-def _matches_at(terms: _Terms, start, query_count):
+def _matches_at(terms: Terms, start, query_count):
     """How many query terms equal the title term at start + their position; all of them: the query stands there."""
     matches = intrin.local("int64", 0)
 
     def each(term: Text, position) -> None:
         def compare(other: Text, at) -> None:
-            _when(at == start + position, lambda: intrin.assign(matches, matches[0] + T.cast(equal.emit(term, other), "int64")))
+            when(at == start + position, lambda: intrin.assign(matches, matches[0] + T.cast(equal.emit(term, other), "int64")))
 
         terms.title(compare)
 
@@ -101,19 +49,19 @@ def _matches_at(terms: _Terms, start, query_count):
     return matches[0] == query_count
 
 
-def _index_of(terms: _Terms, query_count, title_count):
+def _index_of(terms: Terms, query_count, title_count):
     found, start = intrin.local("int64", -1), intrin.local("int64", 0)
     with T.While(T.And(found[0] < T.int64(0), start[0] + query_count <= title_count)):
-        _when(_matches_at(terms, intrin.let(start[0]), query_count), lambda: intrin.assign(found, start[0]))
+        when(_matches_at(terms, intrin.let(start[0]), query_count), lambda: intrin.assign(found, start[0]))
         intrin.assign(start, start[0] + T.int64(1))
     return T.cast(found[0], "float32")
 
 
-def _is_contain(terms: _Terms, query_count, title_count):
+def _is_contain(terms: Terms, query_count, title_count):
     return T.cast(_index_of(terms, query_count, title_count) >= T.float32(0), "float32")
 
 
-def _is_equal(terms: _Terms, query_count, title_count):
+def _is_equal(terms: Terms, query_count, title_count):
     result = intrin.local("float32", 0.0)
     with T.If(query_count == title_count), T.Then():
         intrin.assign(result, T.cast(_matches_at(terms, T.int64(0), query_count), "float32"))
@@ -123,7 +71,7 @@ def _is_equal(terms: _Terms, query_count, title_count):
 FAR = 2**40  # beyond any distance in a row
 
 
-def _min_cover(terms: _Terms, _query_count, title_count):
+def _min_cover(terms: Terms, _query_count, title_count):
     """From each start, the part must reach the farthest of the query terms' first places at or behind it."""
     best, start = intrin.local("int64", FAR), intrin.local("int64", 0)
     with T.While(start[0] < title_count):
@@ -134,7 +82,7 @@ def _min_cover(terms: _Terms, _query_count, title_count):
 
             def compare(other: Text, at) -> None:
                 fits = T.And(at >= start[0], place[0] == T.int64(FAR))
-                _when(fits, lambda: intrin.assign(place, T.if_then_else(equal.emit(term, other), at, T.int64(FAR))))
+                when(fits, lambda: intrin.assign(place, T.if_then_else(equal.emit(term, other), at, T.int64(FAR))))
 
             terms.title(compare)
             intrin.assign(end, T.max(end[0], place[0]))
@@ -146,21 +94,21 @@ def _min_cover(terms: _Terms, _query_count, title_count):
     return T.cast(T.if_then_else(best[0] == T.int64(FAR), T.int64(0), best[0]), "float32")
 
 
-def _pair_distance(terms: _Terms, left: Text, right: Text):
+def _pair_distance(terms: Terms, left: Text, right: Text):
     """The distance of the nearest occurrences of two terms in the title; FAR when the title lacks one."""
     distance = intrin.local("int64", FAR)
 
     def first(a: Text, p) -> None:
         def second(b: Text, q) -> None:
-            _when(equal.emit(b, right), lambda: intrin.assign(distance, T.min(distance[0], T.max(p - q, q - p))))
+            when(equal.emit(b, right), lambda: intrin.assign(distance, T.min(distance[0], T.max(p - q, q - p))))
 
-        _when(equal.emit(a, left), lambda: terms.title(second))
+        when(equal.emit(a, left), lambda: terms.title(second))
 
     terms.title(first)
     return distance[0]
 
 
-def _over_pairs(terms: _Terms, title_count, combine: Callable, finish: Callable):
+def _over_pairs(terms: Terms, title_count, combine: Callable, finish: Callable):
     """Combine the distances of all pairs of query terms that differ and are both in the title; len(title) + 1 without any."""
     total, pairs = intrin.local("int64", 0), intrin.local("int64", 0)
 
@@ -173,9 +121,9 @@ def _over_pairs(terms: _Terms, title_count, combine: Callable, finish: Callable)
                     intrin.assign(total, T.if_then_else(pairs[0] == T.int64(0), distance, combine(total[0], distance)))
                     intrin.assign(pairs, pairs[0] + T.int64(1))
 
-                _when(distance < T.int64(FAR), add)
+                when(distance < T.int64(FAR), add)
 
-            _when(i < j, lambda: _when(T.Not(equal.emit(left, right)), pair))
+            when(i < j, lambda: when(T.Not(equal.emit(left, right)), pair))
 
         terms.query(second)
 
@@ -202,16 +150,23 @@ METHODS: dict[str, Callable] = {
     "proximity_min_dist": _distance(T.min, _as_float32),
     "proximity_max_dist": _distance(T.max, _as_float32),
     "proximity_avg_dist": _distance(lambda a, b: a + b, _ratio),
+    **overlap_words.METHODS,
 }
 
 
 @dataclass(frozen=True)
-class OverlapKind(Kind):
-    """`method` of the feature, then `normalizer` (a shape of `feature/normalize.py`), then boundaries if `bucketized`."""
+class OverlapKind(TextKind):
+    """A number: `method`, then `normalizer` (a shape of `feature/normalize.py`), then boundaries if `bucketized`.
+
+    discrete: in the older dialect, texts behind the column's array `prefix`, with the byte `joiner` between words; `bucketizer` is a name of
+    `te_schedules.bucketize` (NONE: texts)
+    """
 
     method: str
     normalizer: Any = None
     bucketized: bool = False
+    discrete: bool = False
+    bucketizer: str = bucketize.NONE
 
     stem: ClassVar[str] = "overlap_feature"
 
@@ -222,27 +177,50 @@ class OverlapKind(Kind):
 
     @property
     def yields_ids(self) -> bool:
-        """True with boundaries."""
-        return self.bucketized
+        """True for texts with a bucketizer, and for numbers with boundaries."""
+        return self.bucketizer != bucketize.NONE if self.discrete else self.bucketized
+
+    @property
+    def yields_texts(self) -> bool:
+        """True for texts without a bucketizer."""
+        return self.discrete and self.bucketizer == bucketize.NONE
 
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column."""
-        scope.bind("separator", "normalizer_at", "missing_at")
+        scope.bind("separator")
         find_splits(scope, first_row, end_row, separators(scope))
+        if self.discrete:
+            bucketize.bind_constants(self.bucketizer, scope)
+            scope.joined = Words(scope)
+            return
+        scope.bind("normalizer_at", "missing_at")
         if self.bucketized:
             scope.bind("boundaries_at", "boundaries_count")
 
     def emit_ids(self, scope, row, accept) -> None:
-        """Emit the bucket id of one row."""
-        accept(boundaries.emit(scope, self._value(scope, row)), T.float32(1))
+        """Emit the ids of one row."""
+        if self.discrete:
+            super().emit_ids(scope, row, accept)
+        else:
+            accept(boundaries.emit(scope, self._value(scope, row)), T.float32(1))
 
     def emit_numbers(self, scope, row, write) -> None:
         """Emit the number of one row."""
         write(T.int64(0), self._value(scope, row))
 
+    def emit_texts(self, scope, row, accept) -> None:
+        """Emit the texts of one row."""
+        terms = Terms(scope, row)
+        query_count, title_count = terms.count(0), terms.count(1)
+        with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
+            if self.method in WORDS:
+                scope.joined.of_terms(self.method, terms, accept)
+            else:
+                scope.joined.integer(intrin.let(METHODS[self.method](terms, query_count, title_count)), accept)
+
     def _value(self, scope, row):
         """The float32 of one row: the default when a side has no terms, else the method's number, normalized."""
-        terms = _Terms(scope, row)
+        terms = Terms(scope, row)
         query_count, title_count = terms.count(0), terms.count(1)
         value = intrin.local("float32", scope.float("missing"))
         with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():

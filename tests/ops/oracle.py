@@ -28,10 +28,15 @@ class Compiled:
     """Features, compiled into one program, with the references beside it."""
 
     def __init__(
-        self, features: Features, hash_function: str = "std", base_dir: str | os.PathLike[str] = ".", udfs: Sequence[Any] = ()
+        self,
+        features: Features,
+        hash_function: str = "std",
+        base_dir: str | os.PathLike[str] = ".",
+        udfs: Sequence[Any] = (),
+        dialect: str = "pyfg",
     ):
         fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
-        self._compile(load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs))
+        self._compile(load_config(fg, hash_function=hash_function, base_dir=base_dir, udfs=udfs, dialect=dialect))
 
     @classmethod
     def of(cls, fg: Mapping[str, Any]) -> Compiled:
@@ -100,6 +105,7 @@ class Compiled:
 
 def assert_same(got: FeatureOutput, wanted: FeatureOutput, feature: Feature) -> None:
     """Assert equality: integers exactly, floats bit by bit (any NaN equals any other), formulas within their tolerance."""
+    assert got.texts == wanted.texts, f"{feature.name}: texts are {got.texts}, wanted {wanted.texts}"
     for part in ("values", "lengths", "key_lengths", "weights", "dense"):
         a, b = getattr(got, part), getattr(wanted, part)
         assert (a is None) == (b is None), f"{feature.name}: {part} is {a}, wanted {b}"

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     parser.add_argument("--hash-function", choices=("std", "farm"), help="hash of the buckets (default: as fg.json says, else std)")
+    parser.add_argument("--dialect", choices=("pyfg", "rtp"), default="pyfg", help="pyfg, or rtp for files of the older engine")
     parser.add_argument("--base-dir", metavar="DIR", help="where fg.json's vocabulary files lie (default: beside fg.json)")
     parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
     parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             target=args.target,
             hash_function=args.hash_function,
             base_dir=args.base_dir,
+            dialect=args.dialect,
             progress=progress,
         )
         progress("writing the artifact")

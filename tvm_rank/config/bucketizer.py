@@ -20,13 +20,14 @@ MAX_ID = INT64_MAX - 1  # so that the count of ids fits int64
 def read_id_bucketizer(
     section: Section, base_dir: Path, *, joined: bool, keys: Sequence[str] = ID_BUCKETIZERS
 ) -> Bucketizer | None:
-    """Exactly one bucketizer of ids; None when it is wrong, or when a stub has none and gives texts to other features.
+    """Exactly one bucketizer of ids; None when it is wrong, or when there is none and the feature may give texts: as a
+    stub to other features, and in the older dialect as its result.
 
     `joined`: the values are joined with "_" and never integers. `keys`: those that the feature type takes.
     """
     given = [key for key in keys if key in section]
     allowed = [key for key in keys if key != "num_buckets" or not joined]
-    if not given and section.boolean("stub_type", False):
+    if not given and (section.boolean("stub_type", False) or section.dialect == "rtp"):
         return None
     if not given:
         section.missing("hash_bucket_size", f"ids need one bucketizer: {one_of(allowed)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from tvm_rank.config import keys
 from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
 from tvm_rank.config.reader import Section, all_of, did_you_mean, one_of
+from tvm_rank.config.rtp import RTP, RTP_KEYS, translated
 from tvm_rank.config.sequence import Group, as_member, as_sequence, is_sequence, read_group
 from tvm_rank.config.spec import Feature
 from tvm_rank.config.types import FEATURE_TYPES, TYPE_KEYS, TYPES, UNSUPPORTED_TYPES
@@ -30,6 +31,8 @@ class FeatureReader:
         given = section
         if in_sequence:
             section = as_member(section)
+        if section.dialect == RTP:
+            section = translated(section)
         kind = _feature_type(section)
         if not kind:
             return None
@@ -49,6 +52,7 @@ class FeatureReader:
             "path": section.path,
             "separators": separators(section, self._separator),
             "map_separators": tuple(dict.fromkeys((DEFAULT_SEPARATOR, self._separator))),
+            "legacy": section.dialect == RTP,
             "stub": section.boolean("stub_type", False),
             "group": section.required_text("group", "name the group, or remove the key") if "group" in section else None,
         }
@@ -68,7 +72,7 @@ def _feature_type(section: Section) -> str:
 
 def _check_keys(section: Section, kind: str) -> None:
     extra = getattr(TYPES[kind], "extra_keys", None)  # keys that depend on what the feature says
-    allowed = (*TYPE_KEYS[kind], *(extra(section) if extra else ()))
+    allowed = (*TYPE_KEYS[kind], *(extra(section) if extra else ()), *(RTP_KEYS.get(kind, ()) if section.dialect == RTP else ()))
     for key in section.known_keys():
         if key in allowed or key in keys.IGNORED:
             continue

@@ -27,6 +27,10 @@ ALIASES = {
     "matchType": "match_type",
     "showCategory": "show_category",
     "showItem": "show_item",
+    "pruneLimit": "prune_limit",
+    "pruneRight": "prune_right",
+    "needSort": "need_sort",
+    "needDense": "need_dense",
 }
 """Another spelling -> the key."""
 

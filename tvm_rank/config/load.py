@@ -14,6 +14,7 @@ from tvm_rank.config.dag import resolve
 from tvm_rank.config.features import FeatureReader
 from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
 from tvm_rank.config.reader import Problems, Section, describe, did_you_mean
+from tvm_rank.config.rtp import DIALECTS, PYFG, RTP
 from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.errors import ConfigError
 
@@ -27,10 +28,12 @@ def load_config(
     hash_function: str | None = None,
     base_dir: str | os.PathLike[str] = ".",
     udfs: Sequence[Any] = (),
+    dialect: str = PYFG,
 ) -> FeatureConfig:
     """Read a feature configuration, given as the path of an fg.json or as its contents.
 
-    hash_function: "std" or "farm"; wins over the file's own `hash_function`, which wins over "std".
+    hash_function: "std" or "farm"; wins over the file's own `hash_function`, which wins over the dialect's.
+    dialect: "pyfg", or "rtp" for files of the older engine, whose hash is "farm" (docs/features.md, "The older dialect").
     base_dir: the folder that a `vocab_file` is relative to.
     udfs: functions (`tvm_rank.udf`) that a custom_feature can name as its `operator_name`.
 
@@ -46,9 +49,11 @@ def load_config(
         raise ConfigError(source, [f"wanted an object with the key 'features', got {describe(contents)}"])
     top = Section(contents, "", problems)
     _check_keys(top)
-    hashes = _hash_function(top, hash_function)
+    if dialect not in DIALECTS:
+        problems.append(f"the argument dialect is {dialect!r}; allowed: {', '.join(DIALECTS)}")
+    hashes = _hash_function(top, hash_function, "farm" if dialect == RTP else "std")
     reader = FeatureReader(Path(base_dir), separators(top, DEFAULT_SEPARATOR, "multi_val_sep")[-1])
-    features = _features(top, reader, problems, _operators(udfs, source))
+    features = _features(top, reader, problems, _operators(udfs, source), dialect)
     if problems:
         raise ConfigError(source, problems)
     return FeatureConfig(features=tuple(features), hash_function=hashes, source=source)
@@ -118,8 +123,8 @@ def _check_keys(top: Section) -> None:
             top.problem(key, f"unknown key{did_you_mean(key, (*keys.TOP_KEYS, *keys.TOP_IGNORED))}")
 
 
-def _hash_function(top: Section, argument: str | None) -> str:
-    from_file = top.choice("hash_function", HASH_FUNCTIONS, "std")
+def _hash_function(top: Section, argument: str | None, default: str) -> str:
+    from_file = top.choice("hash_function", HASH_FUNCTIONS, default)
     if argument is None:
         return from_file
     if argument not in HASH_FUNCTIONS:
@@ -139,7 +144,7 @@ def _operators(udfs: Sequence[Any], source: str) -> dict[str, Any]:
     return operators
 
 
-def _features(top: Section, reader: FeatureReader, problems: Problems, operators: Mapping[str, Any]) -> list[Feature]:
+def _features(top: Section, reader: FeatureReader, problems: Problems, operators: Mapping[str, Any], dialect: str) -> list[Feature]:
     if "features" not in top:
         problems.append("'features' is missing; write a list of features")
         return []
@@ -154,7 +159,7 @@ def _features(top: Section, reader: FeatureReader, problems: Problems, operators
         if not isinstance(value, dict):
             problems.append(f"{path}: wanted an object, got {describe(value)}")
             continue
-        for place, feature in reader.read_all(Section(value, path, problems, operators)):
+        for place, feature in reader.read_all(Section(value, path, problems, operators, dialect)):
             name = feature.name if feature else value.get("feature_name")
             if name and isinstance(name, str) and named.setdefault(name, place) != place:
                 problems.append(f"{place}.feature_name: {name!r} is also the name of {named[name]}; names are unique")

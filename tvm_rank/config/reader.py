@@ -67,11 +67,18 @@ def number_of(value: Any) -> float | None:
 class Section:
     """One JSON object at `path`. Each reader returns the default when the key is absent, and when it is wrong (and noted).
 
-    `operators`: the user-defined functions that the file can name.
+    `operators`: the user-defined functions that the file can name · `dialect`: see `rtp.py`.
     """
 
-    def __init__(self, values: Mapping[str, Any], path: str, problems: Problems, operators: Mapping[str, Any] | None = None):
-        self.path, self._problems, self.operators = path, problems, operators or {}
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        path: str,
+        problems: Problems,
+        operators: Mapping[str, Any] | None = None,
+        dialect: str = "pyfg",
+    ):
+        self.path, self._problems, self.operators, self.dialect = path, problems, operators or {}, dialect
         self._spelling: dict[str, str] = {}
         for key in values:
             name = ALIASES.get(key, key)
@@ -119,9 +126,17 @@ class Section:
         """The object at `index` of the list of a key; None, with a problem, when it is no object."""
         path = f"{self.where(key)}[{index}]"
         if isinstance(value, dict):
-            return Section(value, path, self._problems, self.operators)
+            return Section(value, path, self._problems, self.operators, self.dialect)
         self._problems.append(f"{path}: wanted an object, got {describe(value)}")
         return None
+
+    def changed(self, changes: Mapping[str, Any]) -> Section:
+        """The same object with these keys (in their main spelling) set to other values."""
+        other = copy.copy(self)
+        others = {name: spelling for name, spelling in self._spelling.items() if name not in changes}
+        other._values = {spelling: self._values[spelling] for spelling in others.values()} | dict(changes)
+        other._spelling = others | {name: name for name in changes}
+        return other
 
     def known_keys(self) -> list[str]:
         """The keys of the object in their main spelling, in order."""

@@ -167,6 +167,8 @@ class Feature:
     default_value: str
     separators: tuple[str, ...] = ("\x1d",)
     map_separators: tuple[str, ...] = ("\x1d",)
+    legacy: bool = False  # of the dialect "rtp": columns are read as the older engine reads them (`runtime/legacy.py`)
+    invalid_values: tuple[str, ...] = ()  # texts that count as missing, of a legacy feature
     value_dim: int = 0
     bucketizer: Bucketizer | None = None
     embedding: Embedding | None = None

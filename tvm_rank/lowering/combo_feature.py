@@ -16,4 +16,7 @@ def column(feature: ComboFeature, fields: FeatureFields, hash_function: str) -> 
     rule, ints, arrays = bucketizers.of_text(feature, hash_function)
     arrays["prefix"] = np.frombuffer(feature.prefix.encode(), np.uint8)
     rows = tuple(fields.row(field, TEXT) for field in feature.fields)
-    return Column(name=feature.name, kind=ComboKind(bucketizer=rule, field_count=len(rows)), fields=rows, ints=ints, arrays=arrays)
+    for k, (most, front) in enumerate(zip(feature.most, feature.front, strict=True)):
+        ints |= {f"most{k}": most, f"front{k}": int(front)}
+    kind = ComboKind(bucketizer=rule, field_count=len(rows), pruned=bool(feature.most), ordered=feature.ordered)
+    return Column(name=feature.name, kind=kind, fields=rows, ints=ints, arrays=arrays)

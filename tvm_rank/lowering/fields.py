@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tvm_rank.config.spec import CONST, FEATURE, Feature, Field
 from tvm_rank.runtime.columns import FieldUse
 
@@ -34,8 +36,10 @@ class FeatureFields:
 
     def row(self, field: Field, role: str) -> int:
         """The number of a field read as `role` (text, number, weighted ...): its row, or -(k + 1) for the feature `inputs[k]`."""
-        splits = self._feature.reads_elements(field)
-        use = FieldUse(side=field.side, name=field.name, role=role, elements=splits)
+        feature = self._feature
+        splits = feature.reads_elements(field)
+        legacy: dict[str, Any] = {"legacy": feature.legacy, "invalid_values": feature.invalid_values}
+        use = FieldUse(side=field.side, name=field.name, role=role, elements=splits, **legacy)
         number = self._made(field) if field.side in (FEATURE, CONST) else self._table.add(use)
         self.elements[number] = splits
         return number

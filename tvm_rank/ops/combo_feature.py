@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -20,14 +20,23 @@ def reference(feature: ComboFeature, columns: Sequence[pa.Array], rows: int, has
     The tokens of each field (`reference.tokens`), joined with "_" behind the prefix. A row with a missing field is missing: it has
     the id of `default_value`, which is one token without prefix, or none. `value_dim` k > 0 keeps the first k ids.
 
+    Of the older dialect, `most` values of a field are kept, from its first or up to its last, and the parts of a text may be sorted.
+
     Raises InputError for a column of another type or length.
     """
     check_columns(feature, columns, rows)
     id_of, default = id_function(feature, hash_function), default_token_ids(feature, hash_function)
     prefix, limit = feature.prefix.encode(), feature.value_dim or None
+    order: Callable = sorted if feature.ordered else tuple
     ids = []
     for row in range(rows):
-        parts = [tokens(column, row, feature.separators) for column in columns]
+        parts = [_kept(feature, k, tokens(column, row, feature.separators)) for k, column in enumerate(columns)]
         joined = itertools.islice(itertools.product(*parts), limit)
-        ids.append([id_of(prefix + b"_".join(part), row) for part in joined] or default)
+        ids.append([id_of(prefix + b"_".join(part), row) for part in map(order, joined)] or default)
     return ragged(ids)
+
+
+def _kept(feature: ComboFeature, k: int, values: list[bytes]) -> list[bytes]:
+    if not feature.most:
+        return values
+    return values[: feature.most[k]] if feature.front[k] else values[-feature.most[k] :]

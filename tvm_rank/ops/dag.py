@@ -27,7 +27,17 @@ def references(config: FeatureConfig, columns: Mapping[str, pa.Array], rows: int
         inputs = [_input(feature, f, columns, made) for f in feature.fields]
         outputs[feature.name] = reference(feature, inputs, rows, config.hash_function)
         made[feature.name] = as_column(feature, outputs[feature.name])
-    return {feature.name: outputs[feature.name] for feature in config.features if not feature.stub}
+    return {f.name: _shown(f, outputs[f.name]) for f in config.features if not f.stub}
+
+
+def _shown(feature: Feature, output: FeatureOutput) -> FeatureOutput:
+    """The result as a program gives it: texts are an Arrow list<string>."""
+    if not feature.yields_texts:
+        return output
+    assert output.values is not None, "texts are values until here"
+    assert output.lengths is not None, "texts are ragged"
+    texts = _lists(pa.array(list(output.values), pa.binary()).view(pa.string()), output.lengths)
+    return FeatureOutput(texts=texts, lengths=output.lengths, weights=output.weights)
 
 
 def _input(feature: Feature, field: Field, columns: Mapping[str, pa.Array], made: Mapping[str, pa.Array]) -> pa.Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from tvm_rank.config.spec import Boundaries
 from tvm_rank.config.types.overlap_feature import OverlapFeature
+from tvm_rank.ops import overlap_words
 from tvm_rank.ops.normalize import bucket_of, normalize_number
 from tvm_rank.ops.reference import check_columns, ragged, tokens
 from tvm_rank.output import FeatureOutput
@@ -24,15 +25,19 @@ def reference(feature: OverlapFeature, columns: Sequence[pa.Array], rows: int, h
     "1". The method's number is rounded to float32, normalized in float32 and bucketized. A row without query terms or without title
     terms has the default number (0 if none is configured): not normalized, but bucketized.
 
+    Of the older dialect: `overlap_words.py`.
+
     Raises InputError for a column of another type or length.
     """
-    del hash_function  # terms are compared, not hashed
     check_columns(feature, columns, rows)
+    if feature.discrete:
+        return overlap_words.text_reference(feature, columns, rows, hash_function)
+    methods: Mapping[str, Callable[[Terms, Terms], float]] = overlap_words.METHODS if feature.legacy else METHODS
     numbers = []
     for row in range(rows):
         query, title = (tokens(column, row, feature.separators) for column in columns)
         if query and title:
-            numbers.append(normalize_number(feature.normalizer, np.float32(METHODS[feature.method](query, title))))
+            numbers.append(normalize_number(feature.normalizer, np.float32(methods[feature.method](query, title))))
         else:
             numbers.append(np.float32(feature.default))
     if isinstance(feature.bucketizer, Boundaries):

@@ -24,6 +24,7 @@ from tvm_rank.ops import (
     text_normalizer,
     tokenize_feature,
 )
+from tvm_rank.ops.legacy import AS_NUMBERS, legacy_column
 from tvm_rank.output import FeatureOutput
 
 REFERENCES: dict[str, Callable[..., FeatureOutput]] = {
@@ -51,4 +52,7 @@ def reference(feature: Feature, columns: Sequence[pa.Array], rows: int, hash_fun
         from tvm_rank.ops import sequence  # which calls the references
 
         return sequence.reference(feature, columns, rows, hash_function)
+    if feature.legacy:
+        as_text = feature.stem not in AS_NUMBERS
+        columns = [legacy_column(column, as_text=as_text, invalid=feature.invalid_values) for column in columns]
     return REFERENCES[feature.stem](feature, columns, rows, hash_function)

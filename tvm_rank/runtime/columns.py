@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.errors import InputError
+from tvm_rank.runtime.legacy import legacy_column
 
 WORDS = 24  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
 TEXT, NUMBER, WEIGHTED = "text", "number", "weighted"
@@ -33,13 +34,16 @@ class FieldUse:
 
     text (ids) · number · weighted (`key:weight`, or a map to numbers) · map_text, map_number (`key:value`, or a map, whose values are
     wanted as texts or as numbers) · nested (`key^key:value,...`, or a map to such texts). Floats have a text form only by Arrow's cast,
-    so a field that is read as text and as number is two uses.
+    so a field that is read as text and as number is two uses. `legacy`: the column is read as the older engine did (`legacy.py`), and
+    `invalid_values` are missing.
     """
 
     side: str
     name: str
     role: str
     elements: bool = False  # read element by element, as a sequence: may be a list of lists
+    legacy: bool = False
+    invalid_values: tuple[str, ...] = ()
 
     @property
     def is_request(self) -> bool:
@@ -112,6 +116,8 @@ def _is_nested(kind: pa.DataType) -> bool:
 
 def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[int]:
     """The words of one column. Arrays that must outlive the call are appended to `keep`. Raises InputError for a wrong type."""
+    if use.legacy:
+        array = legacy_column(array, as_text=use.role != NUMBER, invalid=use.invalid_values)
     kind = array.type
     is_list, is_map = pa.types.is_list(kind), pa.types.is_map(kind)
     _check_type(array, use, where)

@@ -14,6 +14,7 @@ from tvm_rank.output import FeatureOutput
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.collected import IDS, KEYS, STREAMS, WEIGHTS, Collected, Collector
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
+from tvm_rank.runtime.texts import RaggedTexts
 
 Constants = tuple[np.ndarray, np.ndarray, np.ndarray]  # int64, float64, uint8 vectors of a kernel
 
@@ -37,7 +38,8 @@ class IdEntry(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class ProgramPlan:
     """What a program computes: its fields (rows of the descriptor table), id features, number features with their widths, sequences of
-    numbers with theirs, all in kernel order, the kernels' constants and refusals by kernel name, and the rows of their blocks."""
+    numbers with theirs, text features (and whether they have weights), all in kernel order, the kernels' constants and refusals by
+    kernel name, and the rows of their blocks."""
 
     uses: tuple[FieldUse, ...]
     features: tuple[str, ...]
@@ -47,6 +49,7 @@ class ProgramPlan:
     constants: Mapping[str, Constants]
     refusals: Mapping[str, tuple[Refusal, ...]]
     block_rows: int
+    texts: tuple[tuple[str, bool], ...] = ()
 
 
 RULE = 2**40
@@ -99,7 +102,7 @@ class FeatureProgram:
         status = np.zeros(len(table.words), np.int64)
         self._functions["check_columns"](table.words, status)
         check(self.plan.uses, status)
-        outputs = self._ids(table, rows) | self._numbers(table, rows) | self._sequences(table, rows)
+        outputs = self._ids(table, rows) | self._numbers(table, rows) | self._sequences(table, rows) | self._texts(table, rows)
         return {name: outputs[name] for name in self.plan.features}
 
     def _table(self, columns: Any) -> tuple[Table, int]:
@@ -174,6 +177,22 @@ class FeatureProgram:
         for name, width in self.plan.numbers:
             outputs[name] = FeatureOutput(dense=np.ascontiguousarray(dense[:, at : at + width]))
             at += width
+        return outputs
+
+    def _texts(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
+        if not self.plan.texts:
+            return {}
+        lengths = np.zeros((len(self.plan.texts), rows), np.int32)
+        sizes = np.zeros(lengths.shape, np.int64)
+        if rows:
+            self._run("count_texts", table, lengths, sizes)
+        made = RaggedTexts(lengths, sizes)
+        if made.ends.size:
+            self._run("emit_texts", table, made.starts, made.byte_starts, made.text, made.ends, made.weights)
+        outputs = {}
+        for k, (name, weighted) in enumerate(self.plan.texts):
+            texts, weights = made.feature(k, name)
+            outputs[name] = FeatureOutput(texts=texts, lengths=lengths[k].copy(), weights=weights if weighted else None)
         return outputs
 
 

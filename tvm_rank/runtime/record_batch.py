@@ -68,7 +68,7 @@ def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped:
         kind = schema.field(place).type
         is_list = pa.types.is_list(kind)
         form = FORMS.get(kind.value_type if is_list else kind)
-        if form is None or (form in FLOATS and use.role != NUMBER) or (form != TEXT_FORM and use.role in MAPS):
+        if use.legacy or form is None or (form in FLOATS and use.role != NUMBER) or (form != TEXT_FORM and use.role in MAPS):
             return None  # among them maps
         rows.append([0 if use.is_request else 1, place, form, int(is_list), int(mapped and use.is_request)])
     return np.array(rows, np.int64) if rows else None

@@ -10,6 +10,7 @@ from tvm_rank.config.inputs import read_field
 from tvm_rank.config.keys import IDS
 from tvm_rank.config.outputs import read_ids
 from tvm_rank.config.reader import Section
+from tvm_rank.config.rtp import read_invalid_values
 from tvm_rank.config.spec import Feature
 
 KEYS = ("expression", *IDS, "weighted")
@@ -36,5 +37,6 @@ def read(section: Section, common: dict[str, Any], base_dir: Path) -> IdFeature:
         **common,
         **read_ids(section, common["name"], base_dir, joined=False),
         fields=read_field(section, "expression"),
+        invalid_values=read_invalid_values(section),
         weighted=section.boolean("weighted", False),
     )

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tvm_rank.config.inputs import read_field
+from tvm_rank.config.inputs import DEFAULT_SEPARATOR, read_field
 from tvm_rank.config.keys import NUMBERS
-from tvm_rank.config.outputs import default_numbers, read_numbers
+from tvm_rank.config.outputs import default_numbers, read_ids, read_numbers
 from tvm_rank.config.reader import Section, did_you_mean, one_of
+from tvm_rank.config.rtp import RTP
 from tvm_rank.config.spec import Feature, Normalizer
 
 KEYS = ("query", "title", "method", *NUMBERS)
@@ -22,27 +23,37 @@ LEGACY_METHODS = (
     "common_word", "diff_word", "common_word_divided", "diff_word_divided", "diff_both", "match_words", "match_words_divided",
     "hit_ornot",
 )  # fmt: skip
+WORD_METHODS = ("common_word", "diff_word", "common_word_divided", "diff_word_divided")
+RTP_METHODS = ("query_common_ratio", "title_common_ratio", "is_contain", "is_equal", "diff_both", *WORD_METHODS)
+"""Methods of the older dialect; its ratios are integers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapFeature(Feature):
-    """overlap_feature: one number from the terms of `fields` = (query, title) by `method`; then normalizer and boundaries."""
+    """overlap_feature: one number from the terms of `fields` = (query, title) by `method`; then normalizer and boundaries.
+
+    Of the older dialect, if `discrete`: texts, `prefix` and that number, or the words that both sides have or one lacks, with `joiner`.
+    """
 
     stem: ClassVar[str] = "overlap_feature"
 
     method: str
     normalizer: Normalizer | None = None
     default: float = 0.0  # the number of `default_value`, in output space and rounded to float32
+    discrete: bool = False
+    prefix: str = ""
+    joiner: str = "_"
 
     @property
     def numbers(self) -> int:
-        """One."""
-        return 1
+        """One; 0 when its values are texts."""
+        return 0 if self.discrete else 1
 
 
 def read(section: Section, common: dict[str, Any], base_dir: Path) -> OverlapFeature:
     """The feature."""
-    del base_dir  # no file is named
+    if section.dialect == RTP:
+        return _read_rtp(section, common, base_dir)
     default = section.text("default_value", "0") or "0"
     return OverlapFeature(
         **common,
@@ -53,6 +64,29 @@ def read(section: Section, common: dict[str, Any], base_dir: Path) -> OverlapFea
         default=(default_numbers(section, default, (), 1) or (0.0,))[0],
         method=_method(section),
     )
+
+
+def _read_rtp(section: Section, common: dict[str, Any], base_dir: Path) -> OverlapFeature:
+    """The feature of the older dialect, whose `separator` joins words and splits none."""
+    section.boolean("need_dense", False)  # without effect on what the feature gives
+    discrete = section.boolean("need_discrete", True)
+    common = common | {"separators": (DEFAULT_SEPARATOR,)}
+    default = section.text("default_value", "" if discrete else "0")
+    fields = (*read_field(section, "query"), *read_field(section, "title"))
+    shared = {**common, "fields": fields, "method": _rtp_method(section), "joiner": section.text("separator", "_")}
+    if discrete:
+        return OverlapFeature(**shared, **read_ids(section, common["name"], base_dir, joined=False), discrete=True)
+    number = (default_numbers(section, default, (), 1) or (0.0,))[0]
+    return OverlapFeature(**shared, **read_numbers(section, common["name"]), value_dim=1, default_value=default, default=number)
+
+
+def _rtp_method(section: Section) -> str:
+    method = section.required_text("method", f"write {one_of(RTP_METHODS)}")
+    if method in LEGACY_METHODS and method not in RTP_METHODS:
+        section.problem("method", f"no source says what {method!r} gives; allowed: {', '.join(RTP_METHODS)}")
+    elif method and method not in RTP_METHODS:
+        section.problem("method", f"unknown value {method!r}{did_you_mean(method, RTP_METHODS)}; allowed: {', '.join(RTP_METHODS)}")
+    return method
 
 
 def _method(section: Section) -> str:
