@@ -18,7 +18,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.feature import formula
+from te_schedules.feature import formula, lanes_math
 from te_schedules.procedure import Procedure
 
 LANES = 64  # an array of doubles is half of the largest that TVM leaves on the stack
@@ -127,6 +127,8 @@ class Lanes:
     def _call(self, function: str, operands: list[tuple]) -> _Value:
         if function in _UNARY:
             return self._apply(_UNARY[function], operands)
+        if function in lanes_math.FUNCTIONS:
+            return self._steps(lanes_math.FUNCTIONS[function], operands[0])
         if function not in _FOLDS:
             return self._each(formula.FUNCTIONS[function], operands)
         value = self._emit(operands[0])
@@ -143,10 +145,32 @@ class Lanes:
         """A vector operation."""
         values = self._distinct(values)
         out = self._take()
+        self._loop(out, operation, values)
+        return self._done(out, values)
+
+    def _loop(self, out: Any, operation: Callable, values: Sequence[_Value]) -> None:
         with T.serial(self._blocks) as block, T.vectorized(T.int64(VECTOR)) as k:
             lane = block * T.int64(VECTOR) + k
             T.buffer_store(out, operation(*(value.at(lane) for value in values)), [lane])
-        return self._done(out, values)
+
+    def _steps(self, function: Callable, operand: tuple) -> _Value:
+        """A function of `lanes_math`: its steps are kept until the last of them is done."""
+        first = self._emit(operand)
+        if first.first is None:
+            first = self._write(lambda x: x, [first])
+        made: list[_Value] = []
+
+        def write(operation: Callable, *values: _Value) -> _Value:
+            out = self._take()
+            self._loop(out, operation, values)
+            made.append(_Value(out, 0, slot=True))
+            return made[-1]
+
+        last = function(write, first)
+        for value in (first, *made):
+            if value is not last:
+                self._release(value)
+        return last
 
     def _each(self, operation: Callable, operands: Sequence[tuple]) -> _Value:
         """An operation value by value."""
