@@ -14,12 +14,13 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import bucketize, intrin
 from te_schedules.feature.custom_values import GATHER, Values, gather
+from te_schedules.feature.id_feature import separators
 from te_schedules.feature.kind import Column, Kind
 from te_schedules.feature.typed_numbers import TypedNumber
 from te_schedules.field_numbers import WORD_COUNT, copy_words
 from te_schedules.procedure import Procedure
 from te_schedules.text import copy, format_int
-from te_schedules.tokens import INT_TEXT_BYTES, Text
+from te_schedules.tokens import INT_TEXT_BYTES, Text, find_splits
 from te_schedules.udf import memory
 from te_schedules.udf.function import SUPPORT, Signature, procedure
 from te_schedules.udf.memory import State, Status
@@ -91,8 +92,8 @@ class CustomKind(Kind):
 
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column; make room."""
-        del first_row, end_row
         scope.bind("separator")
+        find_splits(scope, first_row, end_row, separators(scope))
         if self.as_texts:
             bucketize.bind_constants(self.bucketizer, scope)
             scope.bind("prefix_at", "prefix_count")
@@ -207,10 +208,10 @@ class CustomKind(Kind):
         """Emit the calls of a row: `result(state)` behind one with a value, `nothing(position)` behind one of several without."""
         state = scope.state.state
         memory.begin_row(state)
-        values = [
-            gather(state, scope.state.words + T.int64(8 * WORD_COUNT * k), row, scope.int("separator"), kind, is_list=not scalar)
-            for k, ((_, kind), scalar) in enumerate(zip(self.parameters, self.scalars, strict=True))
-        ]
+        values = []
+        for k, ((_, kind), scalar) in enumerate(zip(self.parameters, self.scalars, strict=True)):
+            words, splits = scope.state.words + T.int64(8 * WORD_COUNT * k), T.cast(scope.fields[k].splits, "int64")
+            values.append(gather(state, words, row, (scope.int("separator"), splits), kind, is_list=not scalar))
         calls = self._count(scope, row, values)
         position = intrin.local("int64", 0)
         with T.While(position[0] < calls):

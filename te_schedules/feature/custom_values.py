@@ -23,6 +23,7 @@ from te_schedules.udf import memory, texts
 from te_schedules.udf.memory import State
 
 Expr = Any
+FEW = 8  # words that a list has room for at first
 PAIRS = ("text", "bytes", "texts")  # types of values that are address and length; others are one number
 ELEMENT = {"ints": "int", "floats": "float", "bools": "bool"}
 INT, FLOAT, BOOL, BYTES, POINTS = range(5)  # what GATHER makes of a value
@@ -49,20 +50,21 @@ class Values:
         return [T.reinterpret("float64", bits[0])] if self.kind == "float" else bits
 
 
-def gather(state: Expr, words: Expr, row: Expr, separator: Expr, kind: str, *, is_list: bool) -> Values:
-    """Emit the values of a row for a parameter of this type; `words` is the address of the field's copied descriptor.
+def gather(state: Expr, words: Expr, row: Expr, splitting: tuple[Expr, Expr], kind: str, *, is_list: bool) -> Values:
+    """Emit the values of a row for a parameter of this type; `words` is the address of the field's copied descriptor, `splitting`
+    the separator and whether (1) texts must be searched for it.
 
     Texts drop what is empty or null; numbers are as raw_feature reads them.
     """
     element = ELEMENT.get(kind, kind)
-    GATHER.call(state, words, row, separator, T.int64(FORMS[element]))
+    GATHER.call(state, words, row, *splitting, T.int64(FORMS[element]))
     return Values(element, memory.get(state, State.RESULT), memory.get(state, State.COUNT), is_list)
 
 
 class _Gathering:
     """One call of GATHER."""
 
-    def __init__(self, state: Expr, words: Expr, row: Expr, separator: Expr, form: Expr):
+    def __init__(self, state: Expr, words: Expr, row: Expr, separator: Expr, splits: Expr, form: Expr):
         self.state, self.row, self.form = state, row, form
         self.separators = (T.uint8(0x1D), T.cast(separator, "uint8"))
 
@@ -70,31 +72,25 @@ class _Gathering:
             return intrin.load("int64", words + T.int64(8 * k))
 
         self.field: Field = ElementField(lambda name: word(int(name)), word(ENDS))
-        self.field.splits = self.field.is_scalar
+        self.field.splits = T.And(splits != T.int64(0), self.field.is_scalar)
         self.are_texts = intrin.let(T.cast(form >= T.int64(BYTES), "int64")) != T.int64(0)
 
     def emit(self) -> None:
-        """Count, make room, put."""
+        """Put each value behind the last."""
+        items = memory.new_list(self.state, T.int64(0), T.int64(FEW))
         count = intrin.local("int64", 0)
-        self._each(
-            lambda _text: intrin.assign(count, count[0] + T.int64(1)), lambda _at: intrin.assign(count, count[0] + T.int64(1))
-        )
-        total = intrin.let(count[0])
-        words = intrin.let(total * T.if_then_else(self.are_texts, T.int64(2), T.int64(1)))
-        items = memory.new_list(self.state, words)
-        at = intrin.local("int64", memory.element_address(items, T.int64(0)))
-        end = intrin.let(at[0] + memory.length_of(items) * T.int64(8))
 
-        def put(number: Expr) -> None:
-            with T.If(at[0] < end), T.Then():
-                intrin.store("int64", at[0], number)
-            intrin.assign(at, at[0] + T.int64(8))
+        def put(*numbers: Expr) -> None:
+            for number in numbers:
+                memory.APPEND.call(self.state, items, number)
+            intrin.assign(count, count[0] + T.int64(1))
 
         self._each(lambda text: self._put_text(text, put), lambda element: put(self._number(element)))
-        with T.If(memory.length_of(items) == words), T.Then():
-            intrin.store("int64", items + T.int64(8), total)
+        with T.If(memory.get(self.state, State.STATUS) != T.int64(0)), T.Then():
+            intrin.assign(count, 0)
+        intrin.store("int64", items + T.int64(8), count[0])
         memory.put(self.state, State.RESULT, items)
-        memory.put(self.state, State.COUNT, total)
+        memory.put(self.state, State.COUNT, count[0])
 
     def _each(self, on_text: Callable[[Text], None], on_number: Callable[[Expr], None]) -> None:
         """Emit a body for each text, or for each element of a column of numbers that is not read as texts."""
@@ -106,14 +102,14 @@ class _Gathering:
                 with T.serial(first, last) as element:
                     on_number(element)
 
-    def _put_text(self, text: Text, put: Callable[[Expr], None]) -> None:
+    def _put_text(self, text: Text, put: Callable[..., None]) -> None:
         with T.If(self.are_texts):
             with T.Then():
                 self._put_pair(text, put)
             with T.Else():
                 put(self._parsed(text))
 
-    def _put_pair(self, text: Text, put: Callable[[Expr], None]) -> None:
+    def _put_pair(self, text: Text, put: Callable[..., None]) -> None:
         address, length = intrin.local("int64", text.address), intrin.local("int64", text.length)
         with T.If(T.Not(self.field.is_text)), T.Then():  # the digits of an integer lie where the next one's will
             made = memory.take(self.state, T.int64(INT_TEXT_BYTES))
@@ -124,8 +120,7 @@ class _Gathering:
             texts.DECODE.call(self.state, address[0], length[0])
             intrin.assign(address, memory.get(self.state, State.RESULT))
             intrin.assign(length, memory.get(self.state, State.COUNT))
-        put(address[0])
-        put(length[0])
+        put(address[0], length[0])
 
     def _parsed(self, text: Text) -> Expr:
         """The bits of the number of a text, 0 when it is none; an integer with a fraction, or beyond int64, by way of its float."""
@@ -157,7 +152,7 @@ class _Gathering:
 
 GATHER = Procedure(
     "rank_udf_gather",
-    dict.fromkeys(("state", "words", "row", "separator", "form"), "int64"),
+    dict.fromkeys(("state", "words", "row", "separator", "splits", "form"), "int64"),
     lambda **arguments: _Gathering(**arguments).emit(),
 )
 """RESULT, COUNT: a list of the values of a row, and how many there are; the list is empty when there is too little memory."""

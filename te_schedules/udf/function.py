@@ -24,7 +24,7 @@ from te_schedules.udf.sequences import WIDTH, Slot, View, dtype
 
 Expr = Any
 RUNNING, CONTINUED, BROKEN, RETURNED, FAILED = range(5)  # values of `live`; `Expressions.fail` sets the last
-SUPPORT = (memory.TAKE, memory.NEW_LIST, memory.APPEND, texts.DECODE, texts.ENCODE, texts.COMPARE, texts.FIND)
+SUPPORT = (memory.TAKE, memory.NEW_LIST, memory.APPEND, texts.DECODE, texts.ENCODE, texts.COMPARE, texts.FIND, texts.HAS)
 """What every procedure of a program calls."""
 
 

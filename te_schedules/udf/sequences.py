@@ -148,6 +148,9 @@ class Sequences:
             return intrin.let(T.cast(memory.get(self.state, State.RESULT) >= T.int64(0), "int64"))
         count, found, k = self.count_of(whole[1], value), intrin.local("int64", 0), intrin.local("int64", 0)
         self.check_steps(count)
+        if whole[1] == "text":
+            texts.HAS.call(self.state, value.address, count, wanted)
+            return memory.get(self.state, State.RESULT)
         with T.While(T.And(k[0] < count, found[0] == T.int64(0))):
             one = self.element(whole[1], value, intrin.let(k[0]))
             if isinstance(wanted, View):

@@ -29,6 +29,7 @@ def _emit_decode(state, address, length) -> None:
         intrin.assign(count, count[0] + T.int64(1))
 
     with T.While(at[0] < end):
+        _emit_ascii(at, count, end, out)
         lead = _byte(at[0])
         intrin.assign(at, at[0] + T.int64(1))
         with T.If(lead < T.int64(0x80)):
@@ -38,6 +39,22 @@ def _emit_decode(state, address, length) -> None:
                 keep(_behind_lead(at, end, lead))
     put(state, State.RESULT, out)
     put(state, State.COUNT, count[0])
+
+
+def _emit_ascii(at, count, end: Expr, out: Expr) -> None:
+    """Emit the copy of ASCII characters, eight at a time; at least one byte is left."""
+    go = intrin.local("int64", 1)
+    with T.While(T.And(go[0] != T.int64(0), at[0] + T.int64(8) < end)):
+        word = intrin.let(intrin.load("int64", at[0]))
+        with T.If(T.bitwise_and(word, intrin.const(-0x7F7F7F7F7F7F7F80, "int64")) == T.int64(0)):
+            with T.Then():
+                for k in range(8):
+                    code = T.bitwise_and(T.shift_right(word, T.int64(8 * k)), T.int64(0xFF))
+                    intrin.store("int32", out + (count[0] + T.int64(k)) * T.int64(4), code)
+                intrin.assign(at, at[0] + T.int64(8))
+                intrin.assign(count, count[0] + T.int64(8))
+            with T.Else():
+                intrin.assign(go, 0)
 
 
 def _behind_lead(at, end: Expr, lead: Expr) -> Expr:
@@ -162,3 +179,14 @@ def _emit_find(state, whole, count, part, part_count) -> None:
 
 FIND = Procedure("rank_udf_find", dict.fromkeys(("state", "whole", "count", "part", "part_count"), "int64"), _emit_find)
 """RESULT: where a text begins in another, -1 if nowhere. Its steps are counted."""
+
+
+def _emit_has(state, whole, count, item) -> None:
+    hits, wanted = intrin.local("int32", 0), intrin.let(T.cast(item, "int32"))
+    with T.serial(count) as k:  # without an end before the last, so that it becomes vector instructions
+        intrin.assign(hits, T.bitwise_or(hits[0], T.cast(whole[k] == wanted, "int32")))
+    put(state, State.RESULT, T.cast(hits[0], "int64"))
+
+
+HAS = Procedure("rank_udf_has", {"state": "int64", "whole": "int32*", "count": "int64", "item": "int64"}, _emit_has)
+"""RESULT: 1 if a code point is among those of a text, else 0."""

@@ -32,8 +32,11 @@ def opened(parameters: Mapping[str, Any], files: Mapping[str, bytes]) -> Convert
     limit, remove, split = int(parameters["max_length"]), bool(parameters["remove_space"]), bool(parameters["split_han"])
 
     def convert(texts: pa.StringArray) -> pa.StringArray:
-        codes, rows = _codes(texts)
+        codes, starts = _codes(texts)
         mapped = table[codes]
+        if not (limit or remove or split):
+            return _texts(mapped, starts)
+        rows = np.repeat(np.arange(len(texts)), np.diff(starts))
         touched = _touched(codes, rows, len(texts), limit)
         if touched is not None:
             mapped = np.where(touched, mapped, codes)
@@ -43,22 +46,25 @@ def opened(parameters: Mapping[str, Any], files: Mapping[str, bytes]) -> Convert
             mapped, rows, touched = mapped[kept], rows[kept], None if touched is None else touched[kept]
         if split:
             mapped, rows = _split_han(mapped, rows, touched)
-        return _texts(mapped, rows, len(texts))
+        return _texts(mapped, np.searchsorted(rows, np.arange(len(texts) + 1)))
 
     return convert
 
 
 def _codes(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """The code points of all texts, one behind the other, and the row of each."""
+    """The code points of all texts, one behind the other, and where among them each text begins (one more: their count)."""
     if not len(texts):
-        return np.zeros(0, CODE), np.zeros(0, np.int64)
+        return np.zeros(0, CODE), np.zeros(1, np.int64)
     _, offset_buffer, data = texts.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     content = (data or pa.py_buffer(b""))[int(offsets[0]) : int(offsets[-1])].to_pybytes()
     codes = np.frombuffer(content.decode().encode("utf-32-le"), CODE)
-    rows = np.repeat(np.arange(len(texts)), np.diff(offsets))
+    if len(codes) == len(content):  # ASCII
+        return codes, offsets.astype(np.int64) - offsets[0]
     begins = (np.frombuffer(content, np.uint8) & 0xC0) != 0x80  # the first byte of each code point
-    return codes, rows[begins]
+    before = np.zeros(len(content) + 1, np.int64)
+    np.cumsum(begins, out=before[1:])
+    return codes, before[offsets - offsets[0]]
 
 
 def _touched(codes: np.ndarray, rows: np.ndarray, count: int, limit: int) -> np.ndarray | None:
@@ -82,10 +88,13 @@ def _split_han(codes: np.ndarray, rows: np.ndarray, touched: np.ndarray | None) 
     return np.insert(codes, places, BLANK), np.insert(rows, places, rows[places] if len(places) else 0)
 
 
-def _texts(codes: np.ndarray, rows: np.ndarray, count: int) -> pa.StringArray:
-    """The texts of code points whose rows do not fall."""
-    widths = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
-    offsets = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(rows, widths, count), out=offsets[1:])
+def _texts(codes: np.ndarray, starts: np.ndarray) -> pa.StringArray:
+    """The texts of code points, of which text k begins at starts[k]."""
     content = codes.astype(CODE).tobytes().decode("utf-32-le").encode()
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(content))
+    offsets = starts
+    if len(content) != len(codes):  # not ASCII alone
+        widths = 1 + (codes >= 0x80).astype(np.int8) + (codes >= 0x800) + (codes >= 0x10000)
+        ends = np.zeros(len(codes) + 1, np.int64)
+        np.cumsum(widths, out=ends[1:])
+        offsets = ends[starts]
+    return pa.StringArray.from_buffers(len(starts) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(content))
