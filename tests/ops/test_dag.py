@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Compiled
 
+from tvm_rank.errors import RankError
+
 STUB = {"stub_type": True}
 TEXT = {"feature_type": "id_feature", "separator": "|"}
 FEATURES = {
@@ -64,6 +66,18 @@ def batches(draw):
 @given(batches())
 def test_any_columns_give_what_the_references_give(compiled, columns):
     compiled.check(columns)
+
+
+def test_numbers_of_a_feature_have_no_text_form():
+    with pytest.raises(
+        RankError, match=r"id_feature reads texts, and feature:n \(features\[0\]\) gives numbers; give that one 'bound"
+    ):
+        Compiled(
+            {
+                "n": {"feature_type": "raw_feature", "expression": "user:n"},
+                "i": TEXT | {"expression": "feature:n", "num_buckets": 3},
+            }
+        )
 
 
 def test_long_texts_grow_the_memory_of_a_block(compiled):

@@ -59,7 +59,7 @@ class _Builder:
         self.emitted: dict[tuple[str, bool], relax.Var] = {}
 
     def build(self, bindings: Sequence[Binding], model: DenseModel) -> RankGraph:
-        fields = {True: FieldTable(), False: FieldTable()}
+        fields = {side: FieldTable(self.config.features) for side in (True, False)}
         columns: dict[tuple[str, bool], Column] = {}
         for feature, side in self._needed(bindings):
             columns[feature.name, side] = column_of(feature, fields[side], self.config.hash_function)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tvm_rank.config.spec import CONST, FEATURE, Feature, Field
-from tvm_rank.runtime.columns import FieldUse
+from tvm_rank.errors import RankError
+from tvm_rank.runtime.columns import NUMBER, FieldUse
 
 
 class FieldTable:
-    """Collects the uses of fields; the number of a use is its row in the descriptor table."""
+    """Collects the uses of fields; the number of a use is its row in the descriptor table. `features`: those that others may read."""
 
-    def __init__(self) -> None:
+    def __init__(self, features: Iterable[Feature] = ()) -> None:
+        self.features = {feature.name: feature for feature in features}
         self._rows: dict[FieldUse, int] = {}
         self.constants: dict[str, str] = {}  # name of the producer -> its text
 
@@ -40,9 +43,20 @@ class FeatureFields:
         splits = feature.reads_elements(field)
         legacy: dict[str, Any] = {"legacy": feature.legacy, "invalid_values": feature.invalid_values}
         use = FieldUse(side=field.side, name=field.name, role=role, elements=splits, **legacy)
+        if field.side in (FEATURE, CONST):
+            self._refuse_numbers_as_text(field, role)
         number = self._made(field) if field.side in (FEATURE, CONST) else self._table.add(use)
         self.elements[number] = splits
         return number
+
+    def _refuse_numbers_as_text(self, field: Field, role: str) -> None:
+        """Raise RankError for a feature of floats whose texts are asked for: a kernel has no text form of a float."""
+        read = self._table.features.get(field.name) if field.side == FEATURE else None
+        if read is not None and role != NUMBER and read.numbers and read.bucketizer is None:
+            raise RankError(
+                f"{self._feature.path}: {self._feature.stem} reads texts, and feature:{read.name} ({read.path}) gives numbers; give that "
+                "one 'boundaries', or let this one read the column itself"
+            )
 
     def _made(self, field: Field) -> int:
         name = field.name
