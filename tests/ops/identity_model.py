@@ -30,7 +30,11 @@ def identity_model(widths: Mapping[str, Width], ids: tuple[str, ...] = ()) -> on
 
 
 def engine_of(
-    folder: pathlib.Path, features: Mapping[str, Any], widths: Mapping[str, int | None], tables: Mapping[str, np.ndarray], **options
+    folder: pathlib.Path,
+    features: Mapping[str, Any],
+    widths: Mapping[str, int | None],
+    tables: Mapping[str, np.ndarray] | None,
+    **options,
 ):
     """The engine of the features, compiled with an identity model, saved to `folder` and loaded."""
     fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}

@@ -14,11 +14,11 @@ import tvm_rank
 from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
 from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
-from tvm_rank.runtime.columns import NUMBER, TEXT, WEIGHTED, FieldUse
+from tvm_rank.runtime.columns import ROLES, FieldUse
 
 SCHEMA = 2
 SEAL = "checksum"
-SIDES, ROLES = ("user", "context", "item"), (TEXT, NUMBER, WEIGHTED)
+SIDES = ("user", "context", "item")
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
 
 
