@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from tvm_rank.config.generated import of_generated
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import Feature, FeatureConfig
+from tvm_rank.host.before import texts_before
 from tvm_rank.host.plan import plan_host
 from tvm_rank.host.stage import HostFunctions
 from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.chain import ChainedProgram
 from tvm_rank.runtime.program import FeatureProgram, IdEntry, ProgramPlan, Refusal
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ def compile_features(
 
 def program_of(config: FeatureConfig, target: object = "cpu", threads: int | None = None) -> FeatureProgram:
     """The program of a loaded configuration."""
+    first, rest, made = texts_before(config)
+    if first is None:
+        return _one_program(rest, target, threads)
+    return ChainedProgram(program_of(first, target, threads), _one_program(rest, target, threads), made)
+
+
+def _one_program(config: FeatureConfig, target: object, threads: int | None) -> FeatureProgram:
     import tvm
 
     from te_schedules.column_group import kernel, ragged
