@@ -8,8 +8,9 @@ timed, reading and writing included, with threads 1 and up, and the steps of one
     python scripts/bench_transform.py                             (a few hundred MB below the folder for temporary files)
     python scripts/bench_transform.py --rows 100000 --features 50 --json result.json
 
-MB/s are 10^6 bytes a second of the columns that are read, as they lie in Arrow's memory. Other work on the machine changes every figure:
-the best of some rounds is given, and all rounds are in the JSON.
+MB/s are 10^6 bytes a second of the columns that are read, as they lie in Arrow's memory, once for a second of the clock and once for a
+second of one core's work: other work on the machine takes from the first and hardly from the second. The best of some rounds is given,
+and all rounds are in the JSON.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import pyarrow.parquet as pq
 import tvm_rank
 from tvm_rank.config.load import load_config
 from tvm_rank.features import program_of
+from tvm_rank.ops.references import reference
 from tvm_rank.transform import job, part, plan
 from tvm_rank.transform.source import open_source
 
@@ -151,13 +153,9 @@ def configuration(kinds: list[str]) -> dict[str, Any]:
 
 def compare(config: Any, program: Any, sample: pa.Table) -> tuple[int, str]:
     """(values compared, the first difference or "") between the program and the references."""
-    from tvm_rank.ops import combo_feature, id_feature, raw_feature
-
-    references = {"IdFeature": id_feature, "ComboFeature": combo_feature, "RawFeature": raw_feature}
     columns = {name: sample.column(name).combine_chunks() for name in sample.column_names}
     outputs, count = program(columns), 0
     for feature in config.features:
-        reference = references[type(feature).__name__].reference
         wanted = reference(feature, [columns[field.name] for field in feature.fields], len(sample), config.hash_function)
         for name in ("values", "lengths", "dense"):
             got, right = getattr(outputs[feature.name], name), getattr(wanted, name)
@@ -186,20 +184,22 @@ def whole(
     """Times of `transform_files`, compiling left out, in seconds."""
     config = load_config(fg)
     compiled = program_of(config, threads=1)
-    taken = []
+    taken, worked = [], []
     with replaced(job, "_compiled", lambda *_arguments: compiled):
         for round_ in range(rounds + 1):
             out = folder / f"out_{kind}_{threads}_{round_}"
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             summary = job.transform_files(fg, [path], out, job.Options(threads=threads, part_bytes=1))
             taken.append(time.perf_counter() - started)
+            worked.append(time.process_time() - busy)
             for file in out.iterdir():
                 file.unlink()
-    best = min(taken[1:])  # the first one warms up
     return {
         "input": kind,
         "threads": threads,
-        "mb_per_s_per_core": round(size / best / 1e6 / threads, 1),
+        "mb_per_s": round(size / min(taken[1:]) / 1e6, 1),  # the first round warms up
+        "mb_per_core_second": round(size / min(worked[1:]) / 1e6, 1),
+        "core_seconds": [round(seconds, 4) for seconds in worked[1:]],
         "seconds": [round(seconds, 4) for seconds in taken[1:]],
         "output_mb": round(summary.bytes / 1e6, 1),
         "input_file_mb": round(path.stat().st_size / 1e6, 1),
@@ -218,7 +218,7 @@ def replaced(module: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def steps(program: Any, config: Any, path: pathlib.Path, folder: pathlib.Path, rounds: int) -> dict[str, float]:
-    """Seconds of each step over all rows on one thread: the medians of the rounds."""
+    """Seconds of work of each step over all rows on one thread: the medians of the rounds."""
     source, _ = open_source(path)
     settings = plan.plan_settings(
         plan.Configuration(contents={}, config=config, base_dir=folder), out=str(folder), keep=(), lengths=False,
@@ -240,9 +240,9 @@ def one_round(program: Any, settings: part.Settings, source: Any, folder: pathli
     writer = None
 
     def measured(name: str, call: Any, *arguments: Any) -> Any:
-        started = time.perf_counter()
+        started = time.process_time()
         value = call(*arguments)
-        spent[name] = spent.get(name, 0.0) + time.perf_counter() - started
+        spent[name] = spent.get(name, 0.0) + time.process_time() - started
         return value
 
     for group in range(len(source.group_bytes)):
@@ -265,9 +265,9 @@ def timed_kernels(program: Any, spent: dict[str, float]) -> Iterator[None]:
 
     def timed(name: str, function: Any) -> Any:
         def call(*arguments: Any) -> Any:
-            started = time.perf_counter()
+            started = time.process_time()
             value = function(*arguments)
-            spent[f"kernel {name}"] = spent.get(f"kernel {name}", 0.0) + time.perf_counter() - started
+            spent[f"kernel {name}"] = spent.get(f"kernel {name}", 0.0) + time.process_time() - started
             return value
 
         return call
@@ -282,7 +282,8 @@ def show(result: Mapping[str, Any], size: int) -> None:
     print(f"{result['arrow_mb']} MB of Arrow columns, {result['rows']:,} rows, {sum(result['features'].values())} features")
     for row in result["transform"]:
         print(
-            f"{row['input']:8} {row['threads']} thread{'s' if row['threads'] > 1 else ' '}  {row['mb_per_s_per_core']:7.1f} MB/s a core"
+            f"{row['input']:8} {row['threads']} thread{'s' if row['threads'] > 1 else ' '}  {row['mb_per_s']:7.1f} MB/s,"
+            f" {row['mb_per_core_second']:7.1f} MB in a second of one core"
             f"  ({min(row['seconds']):.3f} s best, {statistics.median(row['seconds']):.3f} s median; file {row['input_file_mb']} MB,"
             f" out {row['output_mb']} MB)"
         )
