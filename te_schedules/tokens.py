@@ -19,7 +19,6 @@ from te_schedules.text import format_int
 INT_TEXT_BYTES = 24  # the longest int64 text has 20
 
 Expr = Any
-BYTES_OF_ONE, HIGH_BITS = 0x0101010101010101, 0x8080808080808080
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ def find_separator(start, end, stop, separators) -> None:
 def find_splits(scope, first_row, end_row, separators: tuple[Expr, ...]) -> None:
     """Find out for each field of a column whether any text of the block has a separator, so that most are not searched one by one.
 
-    The texts of consecutive rows lie side by side, so this reads eight bytes at a time. Rows that are mapped to others are searched.
+    The texts of consecutive rows lie side by side, so this reads many bytes at a time. Rows that are mapped to others are
+    searched.
     """
     for field in scope.fields:
         find_field_splits(field, first_row, end_row, separators)
@@ -94,7 +94,8 @@ def find_field_splits(field: Field, first_row, end_row, separators: tuple[Expr, 
             intrin.assign(found, T.int64(1))
         with T.Else():
             begin, end = field.text_range(first_row, end_row)
-            _search_block(found, begin, end, separators)
+            for pair in zip(separators[::2], (*separators[1::2], separators[-1]), strict=False):
+                intrin.assign(found, T.bitwise_or(found[0], T.cast(intrin.has_byte(begin, end, *pair), "int64")))
     field.splits = intrin.let(found[0] != T.int64(0))
 
 
@@ -104,21 +105,3 @@ def find_byte(start, end, byte):
     with T.While(T.if_then_else(at[0] < end, intrin.load("uint8", at[0]) != byte, T.bool(False))):
         intrin.assign(at, at[0] + T.int64(1))
     return intrin.let(at[0])
-
-
-def _search_block(found, begin, end, separators: tuple[Expr, ...]) -> None:
-    """Set `found` when a separator is among the bytes [begin, end)."""
-    at = intrin.local("int64", begin)
-    patterns = [intrin.Word.of(T.cast(separator, "int64")) * BYTES_OF_ONE for separator in separators]
-    with T.While(at[0] + T.int64(8) <= end):
-        word = intrin.Word.let(intrin.load("uint64", at[0]))
-        for pattern in patterns:
-            differs = word ^ pattern
-            zero_bytes = (differs - BYTES_OF_ONE) & ~differs & HIGH_BITS
-            intrin.assign(found, T.bitwise_or(found[0], zero_bytes.signed))
-        intrin.assign(at, at[0] + T.int64(8))
-    with T.While(at[0] < end):
-        byte = T.cast(intrin.load("uint8", at[0]), "int64")
-        for separator in separators:
-            intrin.assign(found, T.bitwise_or(found[0], T.cast(byte == T.cast(separator, "int64"), "int64")))
-        intrin.assign(at, at[0] + T.int64(1))

@@ -11,7 +11,7 @@ import pytest
 
 from te_schedules.column_group import collect
 from tvm_rank.config.load import load_config
-from tvm_rank.features import program_of
+from tvm_rank.features import BLOCK_ROWS, program_of
 from tvm_rank.ops.dag import references
 from tvm_rank.runtime import collected
 
@@ -61,7 +61,15 @@ def check(program: Any, config: Any, columns: dict[str, pa.Array]) -> None:
 
 @pytest.mark.parametrize(
     "counts",
-    [[0], [1], [5000], [0] * 64, [2] * 65, [1] * 63 + [900] + [0] * 64 + [3] * 60, [k % 40 for k in range(400)]],
+    [
+        [0],
+        [1],
+        [5000],
+        [0] * BLOCK_ROWS,
+        [2] * (BLOCK_ROWS + 1),
+        [1] * 255 + [900] + [0] * 256 + [3] * 60,
+        [k % 40 for k in range(900)],
+    ],
     ids=["no id", "one", "one long row", "a whole block", "a block and a row", "one long row of many", "many blocks"],
 )
 def test_every_shape_of_rows_is_what_the_references_say(counts: list[int], program: Any, config: Any):
@@ -78,14 +86,14 @@ def test_a_block_that_needs_more_is_run_again_and_the_next_call_is_not(program: 
         run(self, name, *arguments)
 
     monkeypatch.setattr(type(program), "_run", spy)
-    monkeypatch.setattr(program, "_collector", collected.Collector(5, 64, weighted=True, sequences=True))
-    columns = rows_of([20] * 200)
+    monkeypatch.setattr(program, "_collector", collected.Collector(5, BLOCK_ROWS, weighted=True, sequences=True))
+    columns = rows_of([20] * 3 * BLOCK_ROWS)
     check(program, config, columns)
     assert calls == ["collect_ids"] * 2
     check(program, config, columns)
     assert calls == ["collect_ids"] * 3
     before = program._collector._rooms.copy()
-    check(program, config, rows_of([0] * 199 + [20_000]))
+    check(program, config, rows_of([0] * 700 + [20_000] + [0] * 300))
     assert calls == ["collect_ids"] * 5
     assert (program._collector._rooms < 20_000).all()  # one long row does not make the pieces of all blocks long
     assert (program._collector._rooms >= before).all()
@@ -101,8 +109,8 @@ def test_no_rows_give_empty_arrays(program: Any):
 
 
 def test_threads_share_a_program(program: Any, config: Any):
-    tables = [rows_of([(k * seed) % 50 for k in range(150)], seed=seed) for seed in range(1, 9)]
-    wanted = [{name: out.values.tolist() for name, out in references(config, table, 150).items()} for table in tables]
+    tables = [rows_of([(k * seed) % 50 for k in range(300)], seed=seed) for seed in range(1, 9)]
+    wanted = [{name: out.values.tolist() for name, out in references(config, table, 300).items()} for table in tables]
 
     def values(table: dict[str, pa.Array]) -> dict[str, list[int]]:
         return {name: out.values.tolist() for name, out in program(table).items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from tvm_rank.errors import InputError, RowError
 from tvm_rank.host.stage import NO_STAGES, HostFunctions
@@ -144,7 +145,7 @@ class FeatureProgram:
         if not features.size:
             return {}
         totals = found.sizes(stream, features).sum(axis=1).tolist()
-        arrays = [np.empty(total, STREAMS[stream][1]) for total in totals]
+        arrays = [_memory(total, STREAMS[stream][1]) for total in totals]
         addresses = np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
         self._functions["copy_pieces"](*found.pieces(stream, features, addresses), np.empty(1, np.int64))
         return dict(zip(features.tolist(), arrays, strict=True))
@@ -194,6 +195,12 @@ class FeatureProgram:
             texts, weights = made.feature(k, name)
             outputs[name] = FeatureOutput(texts=texts, lengths=lengths[k].copy(), weights=weights if weighted else None)
         return outputs
+
+
+def _memory(size: int, dtype: type) -> np.ndarray:
+    """An empty array of Arrow's pool, which keeps pages for the next batch; the system takes as long to give new ones as it takes to
+    fill them."""
+    return np.frombuffer(pa.allocate_buffer(size * np.dtype(dtype).itemsize), dtype) if size else np.empty(0, dtype)
 
 
 def _no_ids(entry: IdEntry) -> FeatureOutput:
