@@ -74,17 +74,6 @@ _LLVM = "".join(
         "define linkonce_odr void @rank_copy(i64 %to, i64 %from, i64 %n) alwaysinline {\n"
         "  %p = inttoptr i64 %to to ptr\n  %q = inttoptr i64 %from to ptr\n"
         "  call void @llvm.memcpy.p0.p0.i64(ptr %p, ptr %q, i64 %n, i1 false)\n  ret void\n}\n",
-        # a loop over pointers, of which LLVM makes vectors; one function, since a kernel searches in many places
-        "define linkonce_odr i64 @rank_has_byte(i64 %begin, i64 %end, i64 %a, i64 %b) noinline {\n"
-        "start:\n  %p = inttoptr i64 %begin to ptr\n  %n = sub i64 %end, %begin\n"
-        "  %x = trunc i64 %a to i8\n  %y = trunc i64 %b to i8\n"
-        "  %any = icmp sgt i64 %n, 0\n  br i1 %any, label %loop, label %done\n"
-        "loop:\n  %k = phi i64 [ 0, %start ], [ %next, %loop ]\n  %before = phi i8 [ 0, %start ], [ %found, %loop ]\n"
-        "  %at = getelementptr i8, ptr %p, i64 %k\n  %byte = load i8, ptr %at, align 1\n"
-        "  %is_x = icmp eq i8 %byte, %x\n  %is_y = icmp eq i8 %byte, %y\n  %hit = or i1 %is_x, %is_y\n"
-        "  %bit = zext i1 %hit to i8\n  %found = or i8 %before, %bit\n  %next = add nuw nsw i64 %k, 1\n"
-        "  %more = icmp slt i64 %next, %n\n  br i1 %more, label %loop, label %done\n"
-        "done:\n  %r = phi i8 [ 0, %start ], [ %found, %loop ]\n  %wide = zext i8 %r to i64\n  ret i64 %wide\n}\n",
         "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)\n",
         "define linkonce_odr void @rank_prefetch(i64 %a) alwaysinline {\n"
         "  %p = inttoptr i64 %a to ptr\n  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)\n  ret void\n}\n",
@@ -115,12 +104,6 @@ def store(dtype: str, address, value) -> None:
 def copy(target, source, size) -> None:
     """Emit the copy of `size` bytes between two addresses (all int64) that do not overlap, as fast as long copies can be."""
     T.evaluate(T.call_extern("void", "rank_copy", target, source, size))
-
-
-def has_byte(begin, end, first, second):
-    """Condition: one of two bytes (uint8) is among those from `begin` to before `end` (int64); reads 64 bytes and more at a time."""
-    found = T.call_extern("int64", "rank_has_byte", begin, end, T.cast(first, "int64"), T.cast(second, "int64"))
-    return let(found) != T.int64(0)
 
 
 def prefetch(address) -> None:

@@ -14,7 +14,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.column import Field
-from te_schedules.text import format_int
+from te_schedules.text import format_int, search
 
 INT_TEXT_BYTES = 24  # the longest int64 text has 20
 
@@ -95,7 +95,7 @@ def find_field_splits(field: Field, first_row, end_row, separators: tuple[Expr, 
         with T.Else():
             begin, end = field.text_range(first_row, end_row)
             for pair in zip(separators[::2], (*separators[1::2], separators[-1]), strict=False):
-                intrin.assign(found, T.bitwise_or(found[0], T.cast(intrin.has_byte(begin, end, *pair), "int64")))
+                search.emit(found, begin, end, *pair)
     field.splits = intrin.let(found[0] != T.int64(0))
 
 
