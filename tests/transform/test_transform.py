@@ -6,12 +6,17 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from transform_cases import FG, make_rows, parts_of, read_out, transform, write_arrow, write_parquet
 
 from tvm_rank.errors import InputError, RankError
+from tvm_rank.features import program_of
+from tvm_rank.output import FeatureOutput
+from tvm_rank.transform import job
+from tvm_rank.transform.columns import FeatureColumns
 from tvm_rank.transform.source import Reader, open_source
 
 Expected = Callable[[pa.Table], pa.Table]
@@ -188,3 +193,26 @@ def test_ids_are_delta_packed(tmp_path: pathlib.Path):
     assert "DELTA_BINARY_PACKED" in columns["f_first"].encodings
     assert columns["f_first"].compression == "UNCOMPRESSED"
     assert columns["user_id"].compression == "SNAPPY"
+
+
+def test_sequences_and_texts_are_columns_too():
+    columns = FeatureColumns(name="f", one_id=True, with_lengths=True)
+    sequence = FeatureOutput(values=np.arange(6), lengths=np.array([2, 1], np.int32), key_lengths=np.array([1, 3, 2], np.int32))
+    encoded = {name: array.to_pylist() for name, array in columns.encode(sequence, 2).items()}
+    assert encoded == {"f": [[0, 1, 2, 3], [4, 5]], "f__key_lengths": [[1, 3], [2]], "f__lengths": [2, 1]}
+    dense = FeatureOutput(dense=np.arange(6, dtype=np.float32).reshape(3, 2), lengths=np.array([2, 1], np.int32))
+    assert columns.encode(dense, 2)["f"].to_pylist() == [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
+    texts = FeatureOutput(texts=pa.array([["a", "b"], []], pa.list_(pa.string())), lengths=np.array([2, 0], np.int32))
+    assert columns.encode(texts, 2)["f"].to_pylist() == [["a", "b"], []]
+
+
+def test_the_older_dialect_gives_texts(tmp_path: pathlib.Path):
+    fg = {"features": [{"feature_name": "f", "feature_type": "id_feature", "expression": "user:city", "separator": "|"}]}
+    path = write_parquet(tmp_path / "rows.parquet", make_rows(20))
+    options = job.Options(dialect="rtp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "_compiled", lambda configuration, *_: program_of(configuration.config, threads=1))
+        job.transform_files(fg, [path], tmp_path / "out", options)
+    found = read_out(tmp_path / "out").column("f")
+    assert found.type == pa.list_(pa.string())
+    assert found[1].as_py() == ["f_c1", "f_é1"]

@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where: this machine, or a Ray cluster")
     parser.add_argument("--hash-function", choices=("std", "farm"), help="hash of the buckets (default: as fg.json says, else std)")
+    parser.add_argument("--dialect", choices=("pyfg", "rtp"), default="pyfg", help="pyfg, or rtp for files of the older engine")
     parser.add_argument("--base-dir", metavar="DIR", help="where fg.json's vocabulary files lie (default: beside fg.json)")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         lengths=args.lengths,
         hash_function=args.hash_function,
         base_dir=args.base_dir,
+        dialect=args.dialect,
         threads=args.threads,
         rows=args.batch_rows,
         compression=args.compression,

@@ -44,6 +44,8 @@ class FeatureColumns:
         """The columns of the feature for a batch of `rows` rows."""
         if output.dense is not None:
             return self._dense(output, output.dense)
+        if output.texts is not None:
+            return self._texts(output, output.texts)
         values, lengths = _required(output.values), _required(output.lengths)
         if self.one_id and output.key_lengths is None:
             assert len(values) == rows == len(lengths), f"{self.name}: {len(values)} ids of {rows} rows"
@@ -68,6 +70,13 @@ class FeatureColumns:
         if output.lengths is None:
             return {self.name: numbers}
         return {self.name: _lists(_offsets(output.lengths, self.name), numbers)} | self._lengths(output.lengths)
+
+    def _texts(self, output: FeatureOutput, texts: pa.ListArray) -> dict[str, pa.Array]:
+        lengths = _required(output.lengths)
+        columns: dict[str, pa.Array] = {self.name: texts}
+        if output.weights is not None:
+            columns[f"{self.name}{WEIGHTS}"] = _lists(_offsets(lengths, self.name), pa.array(output.weights))
+        return columns | self._lengths(lengths)
 
     def _lengths(self, lengths: np.ndarray) -> dict[str, pa.Array]:
         return {f"{self.name}{LENGTHS}": pa.array(lengths)} if self.with_lengths else {}

@@ -56,7 +56,7 @@ class Options:
     """How files are transformed.
 
     keep: columns to copy beside the features, with the `reserves` of fg.json · lengths: also write `<feature>__lengths` · hash_function,
-    base_dir: as for `tvm_rank.compile` · threads: parts made at once (None: all cores; on a Ray cluster all of its CPUs) · rows: of a
+    base_dir, dialect: as for `tvm_rank.compile` · threads: parts made at once (None: all cores; on a Ray cluster all of its CPUs) · rows: of a
     batch, which bounds memory (None: by the number of columns) · part_bytes: input groups smaller than this share an output file ·
     engine: LOCAL or RAY · resume: go on where an earlier run of the same configuration and files stopped.
     """
@@ -65,6 +65,7 @@ class Options:
     lengths: bool = False
     hash_function: str | None = None
     base_dir: str | os.PathLike[str] | None = None
+    dialect: str = "pyfg"
     target: str = "cpu"
     threads: int | None = None
     rows: int | None = None
@@ -90,7 +91,8 @@ def transform_files(
     for files that do not fit, and RankError when the folder cannot be used or holds another run. An interruption leaves whole parts.
     """
     started = time.monotonic()
-    configuration = plan.read_configuration(fg, hash_function=options.hash_function, base_dir=options.base_dir)
+    reading = {"hash_function": options.hash_function, "base_dir": options.base_dir, "dialect": options.dialect}
+    configuration = plan.read_configuration(fg, **reading)  # type: ignore[arg-type]
     sources = plan.open_sources(inputs)
     fingerprint = fingerprint_of(configuration.contents, configuration.config.hash_function, configuration.base_dir)
     parts = list(plan.cut_parts([source for source, _ in sources], options.part_bytes))
@@ -124,6 +126,7 @@ def _header(fingerprint: str, settings: Settings, options: Options, sources: Seq
     """What must be as it was for a run to go on; the names stand in the message when it is not."""
     return {
         "feature configuration": fingerprint,
+        "dialect": options.dialect,
         "tvm-rank version": tvm_rank.__version__,
         "list of columns to keep": list(settings.keeps),
         "setting of --lengths": options.lengths,
