@@ -20,7 +20,7 @@ EPILOG = """\
 examples:
   tvm-rank inspect artifact                    a summary
   tvm-rank inspect artifact --json             the manifest
-  tvm-rank inspect artifact --plan             steps with sides, rows, FLOPs and bytes, before and after the passes
+  tvm-rank inspect artifact --plan             sides, rows, FLOPs and bytes, before and after the passes
   tvm-rank inspect artifact --plan --items 1000 --svg plan.svg
   tvm-rank inspect artifact --stage all        which stages there are
   tvm-rank inspect artifact --stage graph      the module at a stage: TVMScript, LLVM IR or assembly

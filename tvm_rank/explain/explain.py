@@ -136,7 +136,7 @@ class _Explainer:
             return InputTrace(side=CONST, name=field.name, type="string", value=field.name)
         if field.side == FEATURE:
             output = self.reference.get(field.name)
-            value = None if output is None else _plain(output.values if output.dense is None else output.dense.reshape(-1))
+            value = None if output is None else _plain(_flat(output))
             return InputTrace(side=FEATURE, name=field.name, type="feature", value=value)
         column = self.columns[field.name]
         return InputTrace(side=field.side, name=field.name, type=str(column.type), value=_raw(column))
@@ -145,7 +145,7 @@ class _Explainer:
         """One entry for each value that a model reads, in order."""
         texts, numbers, bare = (self._step(feature, step) for step in (v.TEXTS, v.NUMBERS, v.BARE))
         if feature.yields_texts:
-            texts = output.values
+            texts = _flat(output)
         dense = None if output.dense is None else output.dense.reshape(-1)
         ids = None if dense is not None or feature.yields_texts else output.values
         count = len(_first(dense, ids, texts))
@@ -168,16 +168,13 @@ class _Explainer:
 
     def _step(self, feature: Feature, step: str) -> Any:
         output = self.reference.get(v.variant_name(feature, step))
-        if output is None:
-            return None
-        return output.values if output.dense is None else output.dense.reshape(-1)
+        return None if output is None else _flat(output)
 
     def _defaults(self, feature: Feature, count: int) -> list[bool]:
         """Which values change with the default."""
         stopped = self._step(feature, v.TEXTS if not feature.numbers else v.NUMBERS)
         if stopped is None:
-            output = self.reference[feature.name]
-            stopped = output.values if output.dense is None else output.dense.reshape(-1)
+            stopped = _flat(self.reference[feature.name])
         other = self._step(feature, v.OTHER)
         if other is None or len(other) != len(stopped) or len(stopped) != count:
             return [other is not None and len(stopped) == count and len(other) != len(stopped)] * count
@@ -216,6 +213,13 @@ def _equal(a: np.ndarray, b: np.ndarray, *, exact: bool) -> bool:
         return bool(np.array_equal(a, b))
     same = (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
     return bool(np.all(same if exact else same | np.isclose(a, b, rtol=FORMULA_TOLERANCE, atol=0)))
+
+
+def _flat(output: FeatureOutput) -> Any:
+    """The ids, numbers or texts (bytes) of an output, side by side."""
+    if output.texts is not None:
+        return np.array(output.texts.flatten().cast(pa.binary()).to_pylist(), object)
+    return output.values if output.dense is None else output.dense.reshape(-1)
 
 
 def _first(*arrays: Any) -> Any:
