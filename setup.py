@@ -27,7 +27,17 @@ LINK = ["ziglang>=0.13"]  # a linker, for machines without a C++ compiler and fo
 HAS_FARMHASH = 'sys_platform == "linux" and platform_machine == "x86_64" and python_version >= "3.11" and python_version < "3.14"'
 FARMHASH = f"pyfarmhash>=0.4; {HAS_FARMHASH}"
 # the formatter and the type checker are pinned: another version judges the same file differently
-DEV = [*BENCH, *TEXT, FARMHASH, "hypothesis>=6.100", "mypy~=2.4", "pre-commit>=3.5", "pytest>=8", "ruff~=0.17.6"]
+DEV = [
+    *BENCH,
+    *TEXT,
+    FARMHASH,
+    "hypothesis>=6.100",
+    "mypy~=2.4",
+    "pre-commit>=3.5",
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "ruff~=0.17.6",
+]
 
 setup(
     name="tvm-rank",
