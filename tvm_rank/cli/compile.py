@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.text_table import size_text
 
@@ -22,6 +23,7 @@ EPILOG = """\
 examples:
   tvm-rank compile --features fg.json --model model.onnx --tables tables.safetensors --out artifact
   tvm-rank compile --features fg.json --model model.onnx --tables tables/ --target x86-64-v3 --out artifact
+  tvm-rank compile --features fg.json --model model.onnx --functions functions.py --out artifact
 
 targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
 An artifact at --out is replaced when the new one is complete.
@@ -36,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tables", metavar="PATH", help="embedding tables: a .safetensors file, or a folder with one .npy for each"
     )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
-    parser.add_argument("--hash-function", choices=("std", "farm"), help="hash of the buckets (default: as fg.json says, else std)")
-    parser.add_argument("--dialect", choices=("pyfg", "rtp"), default="pyfg", help="pyfg, or rtp for files of the older engine")
-    parser.add_argument("--base-dir", metavar="DIR", help="where fg.json's vocabulary files lie (default: beside fg.json)")
+    add_features_options(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
     parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
 
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Compile, save and say what came out."""
     from tvm_rank.artifact import store
     from tvm_rank.compiler import compile
+    from tvm_rank.functions.file import read_functions
 
     started = time.perf_counter()
     with Interrupts() as interrupts:
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
             target=args.target,
             hash_function=args.hash_function,
             base_dir=args.base_dir,
+            udfs=read_functions(args.functions),
             dialect=args.dialect,
             progress=progress,
         )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tvm_rank.cli.columns_file import read_columns
+from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.requests import Request, split_requests
 from tvm_rank.cli.text_table import text_table
 from tvm_rank.errors import InputError
@@ -55,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--feature", action="append", default=[], metavar="NAME", help="only this feature (may be repeated)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--hash-function", choices=("std", "farm"), help="hash of the buckets (default: as the configuration says)")
-    parser.add_argument("--base-dir", metavar="DIR", help="where the files lie that the configuration names (default: beside it)")
+    add_features_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     user, items = read_columns(args.user) if args.user else None, read_columns(args.items)
     request, row = find_request(user, items, args.request_column, args.item)
-    config, folder = open_configuration(args.features, args.hash_function, args.base_dir)
+    config, folder = open_configuration(args)
     names = args.feature or served_features(folder)
     traces = explain_item(config, request.user, request.items, row, names, steps=bool(args.feature))
     scores = artifact_scores(folder, request, row) if folder is not None else None
@@ -99,19 +99,18 @@ def find_request(user: pa.Table | None, items: pa.Table, column: str | None, ite
     raise AssertionError("each item belongs to a request")
 
 
-def open_configuration(path: str, hash_function: str | None, base_dir: str | None) -> tuple[FeatureConfig, pathlib.Path | None]:
+def open_configuration(args: argparse.Namespace) -> tuple[FeatureConfig, pathlib.Path | None]:
     """(the configuration, the folder of the artifact if it is one). Raises ConfigError, ArtifactError."""
-    from tvm_rank.config.load import load_config
-
-    given = pathlib.Path(path)
-    if not given.is_dir():
-        return load_config(given, hash_function=hash_function, base_dir=base_dir or given.parent), None
     from tvm_rank.artifact import store
+    from tvm_rank.config.load import load_config
+    from tvm_rank.functions.file import read_functions
 
-    manifest = store.read(given)
-    return load_config(
-        given / store.FEATURES, hash_function=hash_function or manifest.hash_function, base_dir=base_dir or given
-    ), given
+    given = pathlib.Path(args.features)
+    reading: dict[str, Any] = {"udfs": read_functions(args.functions), "dialect": args.dialect}
+    if not given.is_dir():
+        return load_config(given, hash_function=args.hash_function, base_dir=args.base_dir or given.parent, **reading), None
+    hash_function = args.hash_function or store.read(given).hash_function
+    return load_config(given / store.FEATURES, hash_function=hash_function, base_dir=args.base_dir or given, **reading), given
 
 
 def served_features(folder: pathlib.Path | None) -> Sequence[str]:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.run import positive
 from tvm_rank.cli.text_table import size_text
@@ -56,14 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of features (default: none; ids are delta-packed, which is smaller than most compression)",
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where: this machine, or a Ray cluster")
-    parser.add_argument("--hash-function", choices=("std", "farm"), help="hash of the buckets (default: as fg.json says, else std)")
-    parser.add_argument("--dialect", choices=("pyfg", "rtp"), default="pyfg", help="pyfg, or rtp for files of the older engine")
-    parser.add_argument("--base-dir", metavar="DIR", help="where fg.json's vocabulary files lie (default: beside fg.json)")
+    add_features_options(parser)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 def run(args: argparse.Namespace) -> int:
     """Transform, and say what came out."""
+    from tvm_rank.functions.file import read_functions
     from tvm_rank.transform.job import Options, transform_files
 
     options = Options(
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         hash_function=args.hash_function,
         base_dir=args.base_dir,
         dialect=args.dialect,
+        udfs=read_functions(args.functions),
         threads=args.threads,
         rows=args.batch_rows,
         compression=args.compression,

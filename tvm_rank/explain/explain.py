@@ -45,16 +45,24 @@ def explain_item(
 def row_columns(config: FeatureConfig, user: Any, items: Any, item: int) -> dict[str, pa.Array]:
     """The columns that features read, of one row each."""
     sides = {True: _given(user, "user"), False: _given(items, "items")}
+    fields = [field for feature in config.features for field in feature.fields if field.side not in (CONST, FEATURE)]
     columns: dict[str, pa.Array] = {}
-    places: dict[str, bool] = {}
-    for field in (field for feature in config.features for field in feature.fields if field.side not in (CONST, FEATURE)):
-        where = "user" if field.is_request else "items"
-        if places.setdefault(field.name, field.is_request) != field.is_request:
-            raise InputError(f"column {field.name!r} is read of user and of items; give one of them another name to explain it")
-        if field.name not in columns:
-            array = as_array(find_column(sides[field.is_request], field.name, where), f"{where} column {field.name!r}")
-            columns[field.name] = _one_row(array, 0 if field.is_request else item, where)
+    for name in dict.fromkeys(field.name for field in fields):
+        places = sorted({field.is_request for field in fields if field.name == name})
+        if len(places) == 2:  # of user and of items: one column, as in training rows
+            places = [place for place in places if name in sides[place]] or places
+        found = [_column(sides[is_request], name, 0 if is_request else item, is_request) for is_request in places]
+        if any(not found[0].equals(other) for other in found):
+            raise InputError(
+                f"column {name!r} is read of user and of items, which differ; give one of them another name to explain it"
+            )
+        columns[name] = found[0]
     return columns
+
+
+def _column(table: Mapping[str, Any], name: str, row: int, is_request: bool) -> pa.Array:
+    where = "user" if is_request else "items"
+    return _one_row(as_array(find_column(table, name, where), f"{where} column {name!r}"), row, where)
 
 
 def _given(table: Any, where: str) -> Mapping[str, Any]:

@@ -53,10 +53,11 @@ def _stopped(feature: Feature) -> Feature:
 
 
 def _hashed(feature: Feature) -> Feature:
+    largest = HashBucket(size=LARGEST_HASH)
+    if feature.stem == "text_normalizer":  # whose stub has whole texts, that its reader would split
+        return dataclasses.replace(_stopped(feature), bucketizer=largest, stub=False)
     read = Field(side=FEATURE, name=variant_name(feature, TEXTS), request=feature.is_request)
-    return IdFeature(
-        name="", path=feature.path, default_value="", fields=(read,), bucketizer=HashBucket(size=LARGEST_HASH), value_dim=0
-    )
+    return IdFeature(name="", path=feature.path, default_value="", fields=(read,), bucketizer=largest, value_dim=0)
 
 
 def _with_other_default(feature: Feature) -> Feature:

@@ -81,9 +81,10 @@ def _stage(feature: Feature, before: Mapping[str, HostStage], files: Files) -> H
     sequence = feature.sequence
     entries: dict[str, Any] = {"delimiter": sequence.delimiter if sequence else "", "length": sequence.length if sequence else 0}
     entries |= {"library": "", "library_version": "", "splitting": "", "as_lists": False, "default_before": None}
-    entries |= {"default_after": None, "joined": None, "files": {}} | describe(feature, files)
+    entries |= {"default_after": None, "prefix": "", "files": {}} | describe(feature, files)
     if feature.yields_texts:  # others read the column as it is
-        entries |= {"as_lists": entries["as_lists"] and feature.value_dim != 1, "default_after": feature.default_value or None}
+        entries |= {"as_lists": entries["as_lists"] and feature.value_dim != 1, "prefix": cast(Any, feature).prefix}
+        entries |= {"default_after": feature.default_value or None} if entries["default_before"] is None else {}
     if entries["library"]:
         entries["library_version"] = metadata.version(cast(str, entries["library"]))
     return HostStage(

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from tvm_rank.errors import InputError, RankError
 from tvm_rank.host import regex_replace_feature, text_normalizer, tokenize_feature
-from tvm_rank.host.texts import Convert, Texts, convert_distinct, elements_of, read_texts, with_missing
+from tvm_rank.host.texts import Convert, Texts, convert_distinct, elements_of, read_texts, with_default, with_prefix
 
 OPERATIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, bytes]], Convert]] = {
     "regex_replace_feature": regex_replace_feature.opened,
@@ -29,10 +29,9 @@ class HostStage:
     feature: whose it is, for messages · operation: a name of OPERATIONS · side: "user" or "item" (one row per request, or per item) ·
     input: the column it reads, of the request or of an earlier stage · output: the column it makes · splitting: characters that split a
     text into values before the operation, "" for none · as_lists: a row with one text gives a list of its one result · default_before: the
-    text that stands for a missing one · default_after: the result for a missing text, or for an empty result; null leaves them missing ·
-    delimiter, length: of a sequence, what separates the elements of a text, and how many are kept (0: all); "" for no sequence ·
-    joined: the texts of a list of results are joined with this; null leaves the list · parameters, files: of the operation; `files` maps a
-    role to a name.
+    text that stands for a missing one · default_after: the result of a row that has none; null leaves it missing · prefix: put before each
+    result, not before the default · delimiter, length: of a sequence, what separates the elements of a text, and how many are kept (0: all);
+    "" for no sequence · parameters, files: of the operation; `files` maps a role to a name.
     """
 
     feature: str
@@ -48,7 +47,7 @@ class HostStage:
     as_lists: bool
     default_before: str | None
     default_after: str | None
-    joined: str | None
+    prefix: str
     parameters: Mapping[str, Any]
     files: Mapping[str, str]
 
@@ -113,12 +112,11 @@ def _run_rows(stage: HostStage, function: Convert, column: pa.Array, where: str)
         raise InputError(f"feature {stage.feature!r}: {error}") from error
     except Exception as error:
         raise InputError(f"feature {stage.feature!r}: {stage.library} failed on {where} {stage.input!r}: {error}") from error
-    return texts.rewrapped(values, as_lists=stage.as_lists)
+    column = texts.rewrapped(values, as_lists=stage.as_lists)
+    return column if stage.default_after is None else with_default(column, stage.default_after)
 
 
 def _values(stage: HostStage, function: Convert, texts: Texts) -> pa.Array:
     flat = texts.flat if stage.default_before is None else pc.fill_null(texts.flat, stage.default_before)
     values = convert_distinct(flat, function)
-    if stage.joined is not None:
-        values = pc.binary_join(values, stage.joined)
-    return values if stage.default_after is None else pc.fill_null(with_missing(values), stage.default_after)
+    return with_prefix(values, stage.prefix) if stage.prefix else values

@@ -117,6 +117,33 @@ def with_missing(flat: pa.StringArray) -> pa.StringArray:
     return pc.if_else(empty, pa.scalar(None, pa.string()), flat) if pc.any(empty).as_py() else flat
 
 
+def with_prefix(values: pa.Array, prefix: str) -> pa.Array:
+    """Each text, or each text of each list, with the prefix before it; empty ones are missing."""
+    if pa.types.is_list(values.type):
+        return pa.ListArray.from_arrays(_list_offsets(values), with_prefix(values.flatten(), prefix))
+    return pc.binary_join_element_wise(prefix, with_missing(values), "")
+
+
+def with_default(column: pa.Array, default: str) -> pa.Array:
+    """A column of texts, or of lists of them, with the default in each row that has none; missing elements are dropped."""
+    if not pa.types.is_list(column.type):
+        return pc.fill_null(with_missing(column), default)
+    flat = with_missing(column.flatten())
+    begins, kept = (
+        _list_offsets(column).to_numpy(),
+        np.concatenate([[0], np.cumsum(pc.is_valid(flat).to_numpy(zero_copy_only=False))]),
+    )
+    counts = np.diff(kept[begins])
+    empty = counts == 0
+    offsets = np.concatenate([[0], np.cumsum(counts + empty)]).astype(np.int32)
+    places = np.full(offsets[-1], -1, np.int64)
+    is_text = np.ones(offsets[-1], bool)
+    is_text[offsets[:-1][empty]] = False
+    places[is_text] = np.flatnonzero(pc.is_valid(flat).to_numpy(zero_copy_only=False))
+    taken = flat.take(pa.array(places, mask=places < 0))
+    return pa.ListArray.from_arrays(pa.array(offsets), pc.fill_null(taken, default))
+
+
 def _list_offsets(column: pa.ListArray) -> pa.Int32Array:
     """Offsets into `column.flatten()`, which has no elements of null rows and begins at 0."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -27,7 +28,8 @@ def reference(feature: RegexReplaceFeature, columns: Sequence[pa.Array], rows: i
     check_columns(feature, columns, rows)
     splitting = () if feature.value_dim == 1 else feature.separators
     replaced = [[replace(feature, text) for text in row_texts(columns[0], row, splitting)] for row in range(rows)]
-    return text_ids(feature, feature.prefix, replaced, hash_function)
+    is_read = feature.stub and feature.yields_texts
+    return text_ids(dataclasses.replace(feature, value_dim=0) if is_read else feature, feature.prefix, replaced, hash_function)
 
 
 def replace(feature: RegexReplaceFeature, text: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -17,17 +18,19 @@ def reference(feature: TextNormalizer, columns: Sequence[pa.Array], rows: int, h
     """Ids (nnz,) int64 and lengths (rows,) int32 of the normalized texts.
 
     The whole text of a row is normalized, then split at the separators; each element of a list is normalized and not split. A missing
-    row has the id of `default_value`, which is not normalized, or none.
+    row has the id of `default_value`, which is not normalized, or none. A stub without a bucketizer, which other features read, has
+    whole texts: the reader splits them, and a tokenizer wants them so. `value_dim` has no effect then.
 
     Raises InputError for a column of another type or length, and for text that is no integer under num_buckets.
     """
     check_columns(feature, columns, rows)
-    is_list = pa.types.is_list(columns[0].type)
+    is_read = feature.stub and feature.yields_texts
+    is_whole = is_read or pa.types.is_list(columns[0].type)
     values = []
     for row in range(rows):
         texts = [normalize(feature, readable(text)).encode() for text in row_texts(columns[0], row, ())]
-        values.append(texts if is_list else [part for text in texts for part in split_tokens(text, feature.separators)])
-    return text_ids(feature, feature.prefix, values, hash_function)
+        values.append(texts if is_whole else [part for text in texts for part in split_tokens(text, feature.separators)])
+    return text_ids(replace(feature, value_dim=0) if is_read else feature, feature.prefix, values, hash_function)
 
 
 def normalize(feature: TextNormalizer, text: str) -> str:

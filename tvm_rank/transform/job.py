@@ -25,6 +25,7 @@ from tvm_rank.transform.source import Source
 LOCAL, RAY = "local", "ray"
 COMPRESSIONS = ("none", "snappy", "lz4", "zstd", "gzip")
 POLL_SECONDS = 0.2
+READING = ("hash_function", "base_dir", "dialect", "udfs")  # options of how fg.json is read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,9 @@ class Options:
     """How files are transformed.
 
     keep: columns to copy beside the features, with the `reserves` of fg.json · lengths: also write `<feature>__lengths` · hash_function,
-    base_dir, dialect: as for `tvm_rank.compile` · threads: parts made at once (None: all cores; on a Ray cluster all of its CPUs) · rows: of a
-    batch, which bounds memory (None: by the number of columns) · part_bytes: input groups smaller than this share an output file ·
-    engine: LOCAL or RAY · resume: go on where an earlier run of the same configuration and files stopped.
+    base_dir, dialect, udfs: as for `tvm_rank.compile` · threads: parts made at once (None: all cores; on a Ray cluster all of its CPUs) ·
+    rows: of a batch, which bounds memory (None: by the number of columns) · part_bytes: input groups smaller than this share an output
+    file · engine: LOCAL or RAY · resume: go on where an earlier run of the same configuration and files stopped.
     """
 
     keep: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ class Options:
     hash_function: str | None = None
     base_dir: str | os.PathLike[str] | None = None
     dialect: str = "pyfg"
+    udfs: tuple[Any, ...] = ()
     target: str = "cpu"
     threads: int | None = None
     rows: int | None = None
@@ -91,22 +93,27 @@ def transform_files(
     for files that do not fit, and RankError when the folder cannot be used or holds another run. An interruption leaves whole parts.
     """
     started = time.monotonic()
-    reading = {"hash_function": options.hash_function, "base_dir": options.base_dir, "dialect": options.dialect}
+    reading = {
+        "hash_function": options.hash_function,
+        "base_dir": options.base_dir,
+        "dialect": options.dialect,
+        "udfs": options.udfs,
+    }
     configuration = plan.read_configuration(fg, **reading)  # type: ignore[arg-type]
     sources = plan.open_sources(inputs)
-    fingerprint = fingerprint_of(configuration.contents, configuration.config.hash_function, configuration.base_dir)
-    parts = list(plan.cut_parts([source for source, _ in sources], options.part_bytes))
+    hash_function = configuration.config.hash_function
+    fingerprint = fingerprint_of(configuration.contents, hash_function, configuration.base_dir, options.udfs)
+    parts = list(plan.cut_parts(files := [source for source, _ in sources], options.part_bytes))
     settings = plan.plan_settings(
         configuration,
         out=os.path.abspath(out),
         keep=options.keep,
         lengths=options.lengths,
         compression=options.compression,
-        metadata=metadata_of(fingerprint, configuration.config.hash_function),
+        metadata=metadata_of(fingerprint, hash_function),
     )
-    header = _header(fingerprint, settings, options, [source for source, _ in sources])
-    by_number = {part.number: part for part in parts}
-    with Journal(pathlib.Path(settings.out), header, by_number, resume=options.resume) as journal:
+    header = _header(fingerprint, settings, options, files)
+    with Journal(pathlib.Path(settings.out), header, {part.number: part for part in parts}, resume=options.resume) as journal:
         run = _Run(parts, journal, progress)
         workers, each = _threads(options.threads, len(run.waiting))
         program = _compiled(configuration, options.target, each)
@@ -114,12 +121,18 @@ def transform_files(
         plan.check_schemas(sources, settings.reads, settings.keeps)
         plan.check_batches(sources, settings, program)
         if options.engine == RAY:
-            from tvm_rank.transform import ray_engine
-
-            run.take(ray_engine.results(run.waiting, configuration, settings, options.target, options.threads))
+            run.take(_on_ray(run.waiting, configuration, settings, options))
         else:
             run.take(_local(run.waiting, settings, program, workers, run.add_bytes))
         return run.summary(time.monotonic() - started)
+
+
+def _on_ray(
+    waiting: Sequence[Part], configuration: plan.Configuration, settings: Settings, options: Options
+) -> Iterator[PartResult]:
+    from tvm_rank.transform import ray_engine
+
+    return ray_engine.results(waiting, configuration, settings, options.target, options.threads)
 
 
 def _header(fingerprint: str, settings: Settings, options: Options, sources: Sequence[Source]) -> dict[str, Any]:

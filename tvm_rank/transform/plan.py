@@ -55,11 +55,12 @@ def read_configuration(
     hash_function: str | None,
     base_dir: str | os.PathLike[str] | None,
     dialect: str = "pyfg",
+    udfs: Sequence[Any] = (),
 ) -> Configuration:
     """Read fg.json, given as its path or its contents. base_dir: None for the folder of the file. Raises ConfigError."""
     beside = "." if isinstance(fg, Mapping) else os.path.dirname(os.path.abspath(fg))
     folder = pathlib.Path(beside if base_dir is None else base_dir)
-    config = load_config(fg, hash_function=hash_function, base_dir=folder, dialect=dialect)
+    config = load_config(fg, hash_function=hash_function, base_dir=folder, dialect=dialect, udfs=udfs)
     contents = fg if isinstance(fg, Mapping) else json.loads(pathlib.Path(fg).read_bytes().decode("utf-8-sig"))
     return Configuration(contents=dict(contents), config=config, base_dir=folder)
 

@@ -123,8 +123,11 @@ def _operator(section: Section, fields: tuple[Field, ...]) -> _Operator:
     if not name:
         return nothing
     if name not in known:
-        section.problem("operator_name", f"no function {name!r} is known{did_you_mean(name, known)}; give it as `udfs`, or use one of "
-                        f"{', '.join(known)}")  # fmt: skip
+        near = did_you_mean(name, known)
+        section.problem(
+            "operator_name",
+            f"no function {name!r} is known{near}; give it as `udfs` (--functions on the command line), or use one of {', '.join(known)}",
+        )
         return nothing
     own = [key for key, owner in (("encoding", EDIT_DISTANCE), ("formula", SEQ_EXPR)) if key in section and name != owner]
     for key in own:
