@@ -11,6 +11,7 @@ from relay_passes.add_entries import AddEntries
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
+from relay_passes.split_dense import SplitDense
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 
@@ -20,7 +21,7 @@ def phases(target: tvm.target.Target) -> dict[str, list[tvm.transform.Pass]]:
     transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [FuseDense(tiles_for(target)), HoistRequestSide(), LowerColumns(), AddEntries()],
+        "graph": [HoistRequestSide(), FuseDense(tiles_for(target)), SplitDense(), LowerColumns(), AddEntries()],
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(),

@@ -22,3 +22,9 @@ def pack(weight: np.ndarray, tiles: DenseTiles) -> np.ndarray:
     padded = np.zeros((depth, panels * width), np.float32)
     padded[:, :units] = weight
     return np.ascontiguousarray(padded.reshape(depth, panels, width).transpose(1, 0, 2))
+
+
+def unpack(packed: np.ndarray, units: int) -> np.ndarray:
+    """The weight (K, J) of `units` outputs that `pack` was given."""
+    depth = packed.shape[1]
+    return np.ascontiguousarray(np.moveaxis(packed, 0, 1).reshape(depth, -1)[:, :units])
