@@ -10,13 +10,12 @@ that is no number (`tvm_rank.ops.typed_numbers.numbers_of`). `words` is the addr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
-from te_schedules.column import BYTES, DTYPES, ElementField, Field, Word
+from te_schedules import dense_numbers, intrin
+from te_schedules.column import ElementField, Field, Word
 from te_schedules.procedure import Procedure
 from te_schedules.text import parse_float
 from te_schedules.tokens import for_each_token
@@ -56,14 +55,6 @@ def _number_at(out: Expr, k: Expr) -> Expr:
     return out + k * T.int64(8)
 
 
-def _by_form(field: Field, body: Callable[[Callable], None]) -> None:
-    """Emit `body(load)` for each form of numbers; `load(element)` is the element in float64."""
-    for form, dtype in DTYPES.items():
-        with T.If(field[Word.FORM] == T.int64(int(form))), T.Then():
-            data, size = field[Word.DATA], T.int64(BYTES[form])
-            body(lambda element, dtype=dtype, data=data, size=size: T.cast(intrin.load(dtype, data + element * size), "float64"))
-
-
 def _parsed(address: Expr, end: Expr) -> tuple[Expr, Expr]:
     """(condition: the text is a number, its number or 0)."""
     valid, value = parse_float.emit(address, intrin.let(end - address))
@@ -79,22 +70,23 @@ def _emit_flat(words, first, end, separator, fill, out, missing, result) -> None
     with T.If(field.is_scalar), T.Then(), T.If(field.is_text):
         with T.Then():
             _flat_texts(field, (first, end), separator, fill, (out, missing), flat)
-        with T.Else(), T.If(T.Or(field.is_mapped, field[Word.VALID] != T.int64(0))):
+        with T.Else(), T.If(T.Or(field.is_mapped, field[Word.STRIDE] == T.int64(0))):
             with T.Then():
                 _flat_rows(field, (first, end), fill, (out, missing))
             with T.Else():
-                _by_form(field, lambda load: _flat_numbers(field, (first, end), load, out))
+                _flat_numbers(field, (first, end), fill, (out, missing))
     intrin.store("int64", result, flat[0])
 
 
-def _flat_numbers(field: Field, rows, load: Callable, out: Expr) -> None:
-    """Numbers side by side, without nulls."""
-    first, end = rows
-    with T.If(field[Word.STRIDE] == T.int64(0)):
-        with T.Then(), T.serial(first, end) as row:
-            intrin.store("float64", _number_at(out, row - first), load(T.int64(0)))
-        with T.Else(), T.serial(first, end) as row:
-            intrin.store("float64", _number_at(out, row - first), load(row))
+def _flat_numbers(field: Field, rows, fill: Expr, outputs) -> None:
+    """Numbers side by side."""
+    first, count = rows[0], intrin.let(rows[1] - rows[0])
+    dense_numbers.call_convert(field, "float64", first, count, outputs[0])
+    valid, bit = field[Word.VALID], field[Word.VALID_BIT] + first
+    with T.If(valid != T.int64(0)), T.Then():
+        dense_numbers.nulls("float64").call(valid, bit, count, fill, outputs[0], T.int64(1))
+        with T.If(T.isnan(fill)), T.Then():
+            dense_numbers.MARKS.call(valid, bit, count, outputs[1])
 
 
 def _store_missing(place: Expr, fill: Expr, outputs) -> None:
@@ -106,7 +98,7 @@ def _store_missing(place: Expr, fill: Expr, outputs) -> None:
 
 
 def _flat_rows(field: Field, rows, fill: Expr, outputs) -> None:
-    """Numbers with nulls, or of rows that are mapped."""
+    """Numbers of rows that are mapped, or all the same."""
     first, end = rows
     with T.serial(first, end) as row:
         element, last = field.elements(row)
@@ -189,17 +181,10 @@ def _take_numbers(field: Field, row, part, out: Expr) -> None:
     at, wanted = part
     first, _ = field.elements(row)
     begin = intrin.let(first + at)
-    with T.If(field[Word.ELEMENT_VALID] == T.int64(0)):
-        with T.Then():
-
-            def copy(load: Callable) -> None:
-                with T.serial(wanted) as k:
-                    intrin.store("float64", _number_at(out, k), load(begin + k))
-
-            _by_form(field, copy)
-        with T.Else(), T.serial(wanted) as k:
-            value = T.if_then_else(field.element_is_valid(begin + k), field.number(begin + k, "float64"), T.float64(0))
-            intrin.store("float64", _number_at(out, k), value)
+    dense_numbers.call_convert(field, "float64", begin, wanted, out)
+    with T.If(field[Word.ELEMENT_VALID] != T.int64(0)), T.Then():
+        bit = field[Word.ELEMENT_BIT] + begin
+        dense_numbers.nulls("float64").call(field[Word.ELEMENT_VALID], bit, wanted, T.float64(0), out, T.int64(1))
 
 
 def _take_texts(field: Field, row, separator: Expr, part, cursor: Expr, out: Expr) -> None:
@@ -281,4 +266,4 @@ TAKE = Procedure(
 """Write the numbers [at, at + lanes) of `row`, which has `count`, to `out`. One number stands for all, and `fill` where there is none.
 Several numbers of a text are taken part by part in order; `cursor` is the address of CURSOR_WORDS int64 to remember the place."""
 
-PROCEDURES = (FLAT, COUNT, TAKE)
+PROCEDURES = (FLAT, COUNT, TAKE, dense_numbers.MARKS, *dense_numbers.conversions("float64", {None}))

@@ -2,7 +2,7 @@
 
     collect_ids    -> lengths (id features, rows), and in pieces: ids, weights, ids of the elements of sequences (`collect.py`)
     copy_pieces    brings the pieces of each feature together
-    numbers        -> dense (rows, all widths)
+    numbers        -> dense (all widths, rows): (rows, width) of each feature, one behind the other
 
 The numbers of sequences are ragged, so their elements are counted first:
 
@@ -39,12 +39,12 @@ def text_uses(columns: Sequence[Column], sink: Any) -> list[Use]:
 
 
 def number_uses(columns: Sequence[Column]) -> list[Use]:
-    """The uses of `numbers`: the columns lie side by side."""
-    places, out = [], 0
+    """The uses of `numbers`: the columns lie one behind the other."""
+    uses, out = [], 0
     for column in columns:
-        places.append(out)
+        uses.append(Use(column=column, sink=sinks.NumberColumns(), ints={"out": out, "width": dimension(column)}))
         out += dimension(column)
-    return [Use(column=column, sink=sinks.Numbers(), ints={"out": at}) for column, at in zip(columns, places, strict=True)]
+    return uses
 
 
 def module(
@@ -77,7 +77,7 @@ def module(
         add("emit_texts", text_uses(texts, text_sinks.RaggedTexts()), [of_rows["starts"], of_rows["byte_starts"]], flat)
     if numbers:
         width = sum(dimension(column) for column in numbers)
-        add("numbers", number_uses(numbers), [], [kernel.Argument("out0", ("rows", width), "float32")])
+        add("numbers", number_uses(numbers), [], [kernel.Argument("out0", (width, "rows"), "float32")])
     if sequences:
         count = (len(sequences), "rows")
         uses = [Use(column=c, sink=CountSequence(), ints={"sequence": k}) for k, c in enumerate(sequences)]
@@ -85,5 +85,5 @@ def module(
         uses = [Use(column=c, sink=SequenceNumbers(), ints={"sequence": k}) for k, c in enumerate(sequences)]
         flat = [kernel.Argument("numbers", ("nnz",), "float32")]
         add("sequence_numbers", uses, [kernel.Argument("starts", count, "int64")], flat)
-    functions |= prim_funcs(procedures_of(producers.values()))
+    functions |= prim_funcs(procedures_of([*columns, *producers.values()]))
     return tvm.IRModule(functions), layouts

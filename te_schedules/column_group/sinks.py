@@ -8,6 +8,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.column_group.rows import row_ids
+from te_schedules.feature.kind import NumberRows
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,34 @@ class Numbers:
         """Emit the rows of a block for one column."""
         scope.bind("out")
         target = block.buffers.extra[f"out{section.output}"]
-        with T.serial(block.first, block.end) as row:
-            section.kind.emit_numbers(scope, row, lambda k, value: T.buffer_store(target, value, [row, scope.int("out") + k]))
+        out = NumberRows(
+            put=lambda row, k, value: T.buffer_store(target, value, [row, scope.int("out") + k]),
+            address=lambda row: intrin.let(intrin.address_of_row(target, row) + scope.int("out") * T.int64(4)),
+            stride=T.int64(int(target.shape[1])),
+        )
+        section.kind.emit_number_rows(scope, block.first, block.end, out)
+
+
+@dataclass(frozen=True)
+class NumberColumns:
+    """The numbers of a feature by themselves: those of row r, `width` of them, behind place out * rows + r * width of the float32 output
+    (all widths, rows). Needs the ints `out` and `width`."""
+
+    def emit(self, block, scope, section) -> None:
+        """Emit the rows of a block for one column."""
+        scope.bind("out", "width")
+        target = block.buffers.extra[f"out{section.output}"]
+        begin = intrin.let(intrin.address_of_row(target, scope.int("out")))
+
+        def address(row):
+            return intrin.let(begin + row * scope.int("width") * T.int64(4))
+
+        out = NumberRows(
+            put=lambda row, k, value: intrin.store("float32", address(row) + k * T.int64(4), value),
+            address=address,
+            stride=scope.int("width"),
+        )
+        section.kind.emit_number_rows(scope, block.first, block.end, out)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import field_numbers, intrin
+from te_schedules import dense_numbers, field_numbers, intrin
 from te_schedules.feature import expr_rows, lanes
 from te_schedules.feature.kind import Column, Kind
 from te_schedules.feature.typed_numbers import TypedNumber
@@ -42,7 +42,10 @@ class ExprKind(Kind):
     @classmethod
     def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
         """The formulas of the columns, and the walks over rows."""
-        return [*expr_rows.PROCEDURES, *lanes.procedures(tree for column in columns for tree in column.trees)]
+        columns = list(columns)
+        shapes = {kind.normalizer for column in columns if isinstance(kind := column.kind, cls) and kind.typed.is_lanes}
+        finishes = map(dense_numbers.finish, shapes)
+        return [*expr_rows.PROCEDURES, *finishes, *lanes.procedures(tree for column in columns for tree in column.trees)]
 
     @property
     def inputs(self) -> int:
@@ -60,18 +63,19 @@ class ExprKind(Kind):
         return bool(self.bucketizer)
 
     @property
-    def _typed(self) -> TypedNumber:
+    def typed(self) -> TypedNumber:
+        """How a computed number becomes a value."""
         return TypedNumber(self.value_type, self.normalizer, self.bucketizer)
 
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column; compute the block as a whole if it can be."""
         scope.bind("dimension", *(() if self.bucketizer else ("defaults_at",)))
-        self._typed.bind(scope)
+        self.typed.bind(scope)
         scope.state = _Rows(scope, self.variables, first_row, end_row)
 
     def emit_ids(self, scope, row, accept) -> None:
         """Emit the ids of one row."""
-        scope.state.emit(row, lambda _k, number: accept(self._typed.emit_id(scope, number), T.float32(1)), lambda: None)
+        scope.state.emit(row, lambda _k, number: accept(self.typed.emit_id(scope, number), T.float32(1)), lambda: None)
 
     def emit_numbers(self, scope, row, write) -> None:
         """Emit the numbers of one row."""
@@ -80,7 +84,25 @@ class ExprKind(Kind):
             with T.serial(scope.int("dimension")) as k:
                 write(k, T.cast(scope.float_at(scope.int("defaults_at") + k), "float32"))
 
-        scope.state.emit(row, lambda k, number: write(k, self._typed.emit_number(scope, number)), defaults)
+        scope.state.emit(row, lambda k, number: write(k, self.typed.emit_number(scope, number)), defaults)
+
+    def emit_number_rows(self, scope, first_row, end_row, out) -> None:
+        """Emit the numbers of a block: as many rows at once as a formula takes, where each has one number."""
+        if not self.typed.is_lanes:
+            super().emit_number_rows(scope, first_row, end_row, out)
+            return
+        windows = (end_row - first_row + T.int64(lanes.LANES - 1)) // T.int64(lanes.LANES)
+        with T.serial(windows) as window:
+            first = intrin.let(first_row + window * T.int64(lanes.LANES))
+            end = intrin.let(T.min(first + T.int64(lanes.LANES), end_row))
+            scope.state.look(first)
+            with T.If(scope.state.is_simple):
+                with T.Then():
+                    constants = scope.float_address(scope.int("normalizer_at"))
+                    fill = scope.float_at(scope.int("defaults_at"))
+                    scope.state.finish(self.normalizer, constants, fill, end - first, (out.address(first), out.stride))
+                with T.Else():
+                    super().emit_number_rows(scope, first, end, out)
 
 
 class _Rows:
@@ -105,9 +127,8 @@ class _Rows:
 
     def emit(self, row: Expr, write: Callable[[Expr, Expr], None], missing: Callable[[], None]) -> None:
         """Emit `write(position, float64)` for the results of a row, or `missing()`."""
-        place = self._look(row)
-        simple = T.And(self._is_flat, self._scope.int("dimension") <= T.int64(1))
-        with T.If(simple):
+        place = self.look(row)
+        with T.If(self.is_simple):
             with T.Then(), T.If(intrin.load("uint8", self._work.missing + place) == T.uint8(0)):
                 with T.Then():
                     write(T.int64(0), intrin.let(intrin.load("float64", self._work.results + place * T.int64(8))))
@@ -117,11 +138,21 @@ class _Rows:
                 self._general(row, place, write, missing)
 
     @property
+    def is_simple(self) -> Expr:
+        """Condition: each row of the window has one result or none."""
+        return T.And(self._is_flat, self._scope.int("dimension") <= T.int64(1))
+
+    def finish(self, normalizer: Any, constants: Expr, fill: Expr, count: Expr, out: tuple[Expr, Expr]) -> None:
+        """Emit the results of a simple window as float32 at `out` (address, stride); `fill` for rows without one."""
+        work = self._work
+        dense_numbers.finish(normalizer).call(work.results, work.missing, constants, fill, count, *out)
+
+    @property
     def _is_flat(self) -> Expr:
         """Condition: BLOCK has the results of the window."""
         return self._flat[0] == T.int64(1)
 
-    def _look(self, row: Expr) -> Expr:
+    def look(self, row: Expr) -> Expr:
         """The place of a row in its window; BLOCK sees the window when a row of another one comes."""
         place = intrin.let(row - self._first)
         begin = intrin.let(T.bitwise_and(place, T.int64(-lanes.LANES)))

@@ -34,6 +34,16 @@ AcceptText = Callable[[Text, Expr], None]  # (text, weight float32) of one value
 Write = Callable[[Expr, Expr], None]  # (position int64, value float32) of one number
 
 
+@dataclass(frozen=True)
+class NumberRows:
+    """Where numbers of rows go. `put(row, k, value)` emits the store of number k; number 0 of a row is at `address(row)` (int64), that
+    of the next `stride` float32 behind (int64)."""
+
+    put: Callable[[Expr, Expr, Expr], None]
+    address: Callable[[Expr], Expr]
+    stride: Expr
+
+
 class Kind:
     """What shapes the code of a feature. Subclasses are frozen dataclasses, so that equal kinds compare equal."""
 
@@ -84,6 +94,11 @@ class Kind:
     def emit_numbers(self, scope: Scope, row: Expr, write: Write) -> None:
         """Emit all numbers of one row by `write`, defaults included."""
         raise NotImplementedError(self.stem)
+
+    def emit_number_rows(self, scope: Scope, first_row: Expr, end_row: Expr, out: NumberRows) -> None:
+        """Emit the numbers of all rows of a block; kinds that can take many rows at once override it."""
+        with T.serial(first_row, end_row) as row:
+            self.emit_numbers(scope, row, lambda k, value: out.put(row, k, value))
 
 
 class TextKind(Kind):

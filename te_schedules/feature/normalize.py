@@ -6,8 +6,10 @@ evaluated in float64 in both.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -57,6 +59,29 @@ def _product(x, constant: float):
 
 
 SIMPLE = {"minmax": (2, _minmax), "zscore": (2, _zscore), "log10": (2, _log10)}
+LANES = ("minmax", "zscore")  # whose expression may stand in a vector loop
+
+
+def is_lanes(shape: Any) -> bool:
+    """True for no normalizer, and for one that `emit_lanes` knows."""
+    return shape is None or shape in LANES
+
+
+def emit_lanes(shape: Any, x, constants: Sequence):
+    """The normalized value as one expression; `constants` in the dtype of x."""
+    return x if shape is None else SIMPLE[shape][1](x, constants.__getitem__, "")
+
+
+def constants_of(shape: Any) -> int:
+    """How many of the constants of the column a loop over its numbers keeps at hand; a formula reads its own."""
+    return SIMPLE[shape][0] if shape in LANES else 0
+
+
+def name_of(shape: Any) -> str:
+    """A name that stands for the shape, and for no other."""
+    if shape is None or isinstance(shape, str):
+        return shape or "plain"
+    return hashlib.blake2b(repr(shape).encode(), digest_size=7).hexdigest()
 
 
 def emit(shape, x, constant: Callable[[int], object], dtype: str):

@@ -5,16 +5,19 @@ Numeric columns are normalized in float32, texts in float64 and then rounded (do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import dense_numbers, intrin
 from te_schedules.bucketize import boundaries
+from te_schedules.column import Word
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
-from te_schedules.feature.kind import Kind
+from te_schedules.feature.kind import Column, Kind
+from te_schedules.procedure import Procedure
 from te_schedules.text import parse_float
 from te_schedules.tokens import find_splits, for_each_token
 
@@ -46,6 +49,12 @@ class RawKind(Kind):
         find_splits(scope, first_row, end_row, separators(scope))
         scope.bind(*(["boundaries_at", "boundaries_count", "null_id"] if self.bucketized else ["defaults_at"]))
 
+    @classmethod
+    def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
+        """Conversions of numbers side by side."""
+        normalizers = {column.kind.normalizer for column in columns if isinstance(column.kind, cls) and not column.kind.bucketized}
+        return dense_numbers.conversions("float32", normalizers) if normalizers else []
+
     def emit_ids(self, scope, row, accept) -> None:
         """Emit the bucket ids of one row."""
         self._emit_values(
@@ -60,6 +69,34 @@ class RawKind(Kind):
                 write(k, T.cast(scope.float_at(scope.int("defaults_at") + k), "float32"))
 
         self._emit_values(scope, row, write, defaults)
+
+    def emit_number_rows(self, scope, first_row, end_row, out) -> None:
+        """Emit the numbers of a block: numbers that lie side by side at once."""
+        field, width = scope.fields[0], scope.int("dimension")
+        begin, is_flat = _side_by_side(field, first_row, end_row, width)
+        with T.If(is_flat):
+            with T.Then():
+                self._emit_flat((begin, first_row, intrin.let(end_row - first_row)), scope, out)
+            with T.Else():
+                super().emit_number_rows(scope, first_row, end_row, out)
+
+    def _emit_flat(self, rows, scope, out) -> None:
+        """All numbers in one run if they lie as densely in the output, or are one a row; else a run for each row."""
+        begin, first_row, row_count = rows
+        field, width = scope.fields[0], scope.int("dimension")
+        constants = scope.float_address(scope.int("normalizer_at"))
+        dense = T.Or(out.stride == width, width == T.int64(1))
+        runs = intrin.let(T.if_then_else(dense, T.int64(1), row_count))
+        count = intrin.let(row_count * width // runs)
+        stride = intrin.let(T.if_then_else(width == T.int64(1), out.stride, T.int64(1)))
+        with T.serial(runs) as run:
+            address, element = out.address(first_row + run), intrin.let(begin + run * width)
+            dense_numbers.call_convert(
+                field, "float32", element, count, address, stride=stride, normalizer=self.normalizer, constants=constants
+            )
+            with T.If(T.And(field.is_scalar, field[Word.VALID] != T.int64(0))), T.Then():
+                bit, fill = field[Word.VALID_BIT] + element, scope.float_at(scope.int("defaults_at"))
+                dense_numbers.nulls("float32").call(field[Word.VALID], bit, count, fill, address, stride)
 
     @staticmethod
     def _null_id(scope, accept):
@@ -99,6 +136,26 @@ class RawKind(Kind):
                     scope.fail(row)
             with T.Else(), T.If(count[0] != scope.int("dimension")), T.Then():
                 scope.fail(row)
+
+
+def _side_by_side(field, first_row, end_row, width):
+    """(the first element, condition: each row of a block has `width` numbers, which lie side by side). Null rows of a scalar column
+    count; lists with nulls do not."""
+    direct = T.And(T.Not(field.is_text), T.And(T.Not(field.is_mapped), field[Word.STRIDE] == T.int64(1)))
+    begin, fits = intrin.local("int64", first_row), intrin.local("int64", T.cast(T.And(direct, width == T.int64(1)), "int64"))
+    with T.If(T.Not(field.is_scalar)), T.Then():
+        has_nulls = T.Or(field[Word.VALID] != T.int64(0), field[Word.ELEMENT_VALID] != T.int64(0))
+        intrin.assign(fits, T.cast(T.And(direct, T.Not(has_nulls)), "int64"))
+        with T.If(fits[0] == T.int64(1)), T.Then():
+
+            def offset(row):
+                return T.cast(intrin.load("int32", field[Word.LIST] + row * T.int64(4)), "int64")
+
+            intrin.assign(begin, offset(first_row))
+            with T.serial(first_row, end_row) as row:
+                even = offset(row + T.int64(1)) == begin[0] + (row + T.int64(1) - first_row) * width
+                intrin.assign(fits, T.bitwise_and(fits[0], T.cast(even, "int64")))
+    return intrin.let(begin[0]), intrin.let(fits[0] == T.int64(1))
 
 
 def _parsed(text):

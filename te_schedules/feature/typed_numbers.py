@@ -29,6 +29,11 @@ class TypedNumber:
     normalizer: Any = None
     bucketizer: str = ""
 
+    @property
+    def is_lanes(self) -> bool:
+        """True when numbers are rounded to float32 and then normalized by what `dense_numbers.finish` knows."""
+        return self.value_type == "float" and not self.bucketizer and normalize.is_lanes(self.normalizer)
+
     def bind(self, scope) -> None:
         """Read the constants before the row loop."""
         scope.bind("normalizer_at")

@@ -69,5 +69,5 @@ def test_every_argument_may_begin_at_any_element(built, elements):
     addresses = [np.array([array.ctypes.data], np.int64) for array in (values, copied)]
     library["copy_pieces"](*(moved(a, elements) for a in (*addresses, np.array([values.nbytes]))), moved(done, elements))
     assert copied.tolist() == values.tolist()
-    (dense,) = run("numbers", np.zeros((ROWS, FEATURES), np.float32))
-    np.testing.assert_array_equal(dense, np.repeat(np.arange(ROWS, dtype=np.float32)[:, None], FEATURES, axis=1))
+    (dense,) = run("numbers", np.zeros((FEATURES, ROWS), np.float32))
+    np.testing.assert_array_equal(dense, np.repeat(np.arange(ROWS, dtype=np.float32)[None], FEATURES, axis=0))

@@ -171,12 +171,12 @@ class FeatureProgram:
     def _numbers(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
         if not self.plan.numbers:
             return {}
-        dense = np.empty((rows, sum(width for _, width in self.plan.numbers)), np.float32)
+        dense = np.empty((sum(width for _, width in self.plan.numbers), rows), np.float32)
         if rows:
             self._run("numbers", table, dense)
         outputs, at = {}, 0
         for name, width in self.plan.numbers:
-            outputs[name] = FeatureOutput(dense=np.ascontiguousarray(dense[:, at : at + width]))
+            outputs[name] = FeatureOutput(dense=dense[at : at + width].reshape(rows, width))
             at += width
         return outputs
 
