@@ -8,6 +8,14 @@
     rank_batches(sources, request_plan, item_plan, rows, item_request, stack_16 ...)
         return rank_columns(bind_columns(sources, request_plan), bind_columns(sources, item_plan), ...)
 
+With an item store, the items of a request are ids, and the entries are `rank_store_columns` and `rank_store_batches`:
+
+    rank_store_columns(request_columns, item_columns, ids, keys, slots, stored, rows, item_request, ...)
+        item_rows = find_rows(safe ids, keys, slots)
+        placed = place_fields(safe item columns, stored, item_rows)                       the fields that the store has
+        outs = main(safe request columns, placed, rows, item_request, item_rows, ...)
+        return (scores ..., concat(statuses of request, item, ids, main), item_rows)
+
 A column whose offsets lead outside of its buffers is replaced before anything follows them, so the status needs no look in between.
 The function attribute `rank.refusals` of `main` says how many statuses it returns; it stands behind `LowerColumns`.
 """
@@ -17,38 +25,46 @@ from __future__ import annotations
 import json
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from relay_passes.lower_columns import REFUSALS
 from te_schedules import bind_columns, check_columns, guard_columns
 from te_schedules.column import WORDS
+from te_schedules.item_store import index, place_fields
 
+ITEM_ROWS = "item_rows"  # parameter of main: the row of the store of each item, (N,) int32
 SOURCES = 3  # addresses of the request's record batch, the items' record batch, and the row map
 
 
 @tvm.transform.module_pass(opt_level=0, name="rank.AddEntries")
 class AddEntries:
-    """See the module's text. `function` is the one that they call."""
+    """See the module's text. `function` is the one that they call, `key_form` the form of the keys of the item store (`text`, `number`),
+    None without one."""
 
-    def __init__(self, function: str = "main"):
-        self.function = function
+    def __init__(self, function: str = "main", key_form: str | None = None):
+        self.function, self.key_form = function, key_form
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
-        """The module with `rank_columns`, `rank_batches` and their kernels added."""
-        return _Entries(mod, self.function).added()
+        """The module with the entries and their kernels added."""
+        return _Entries(mod, self.function, self.key_form).added()
 
 
 class _Entries:
-    def __init__(self, mod: tvm.IRModule, name: str):
+    def __init__(self, mod: tvm.IRModule, name: str, key_form: str | None):
         function = mod[name]
+        self.name = "rank_store" if key_form else "rank"
         others = {var: other for var, other in mod.functions_items() if var.name_hint != name}
         self.builder = relax.BlockBuilder(tvm.IRModule(others, attrs=mod.attrs, global_infos=mod.global_infos))
         # entered anew: a pass that replaces a function leaves the type of its variable as it was
         self.main = self.builder.add_func(function, name)
         self.function = relax.utils.copy_with_new_vars(function)  # a function's symbolic dimensions are its own
         self.statuses = len(json.loads(str(function.attrs[REFUSALS]))) if function.attrs and REFUSALS in function.attrs else 0
-        kernels = {"check": check_columns, "guard": guard_columns, "bind": bind_columns}
-        self.kernels = {k: self.builder.add_func(m.prim_func(f"{k}_columns"), f"{k}_columns") for k, m in kernels.items()}
+        modules = {"check": check_columns, "guard": guard_columns, "bind": bind_columns}
+        kernels = {k: module.prim_func(f"{k}_columns") for k, module in modules.items()}
+        if key_form:
+            kernels |= {"find": index.find_rows(key_form), "place": place_fields.prim_func(), "index": index.build_index(key_form)}
+        self.kernels = {k: self.builder.add_func(f, str(f.attrs["global_symbol"])) for k, f in kernels.items()}
+        self.store = _store_params(function.params[1]) if key_form else []
 
     def added(self) -> tvm.IRModule:
         """The module with both functions."""
@@ -59,31 +75,43 @@ class _Entries:
     # No dataflow blocks: inside of one, TVM looks whether a kernel is a reshape, and fails on kernels that are no block.
 
     def _rank_columns(self) -> relax.GlobalVar:
-        bb, params = self.builder, self.function.params
-        with bb.function("rank_columns", list(params), attrs={"global_symbol": "rank_columns"}):
-            status = [self._call("check", [table], self._vector(table)) for table in params[:2]]
-            safe = [self._call("guard", [t, s], t.ty) for t, s in zip(params[:2], status, strict=True)]
-            outs = bb.emit(relax.Call(self.main, [*safe, *params[2:]]))
+        bb, params, name = self.builder, list(self.function.params), f"{self.name}_columns"
+        others = [param for param in params[2:] if param.name != ITEM_ROWS or not self.store]
+        with bb.function(name, [*params[:2], *self.store, *others], attrs={"global_symbol": name}):
+            tables = [*params[:2], *self.store[:1]]
+            status = [self._call("check", [table], self._vector(table)) for table in tables]
+            safe = [self._call("guard", [t, s], t.ty) for t, s in zip(tables, status, strict=True)]
+            found = self._found(safe[2:]) if self.store else None
+            if found is not None:
+                safe[1] = self._call("place", [safe[1], self.store[3], found], safe[1].ty)
+            outs = bb.emit(relax.Call(self.main, [*safe[:2], *(found if p not in others else p for p in params[2:])]))
             parts = [bb.emit(relax.TupleGetItem(outs, k)) for k in range(len(self.function.ret_ty.fields))]
             scores = parts[: len(parts) - self.statuses]
             every = bb.emit(relax.op.concat([*status, *parts[len(scores) :]], axis=0))
-            return bb.emit_func_output(relax.Tuple([*scores, every]))
+            return bb.emit_func_output(relax.Tuple([*scores, every, *([] if found is None else [found])]))
+
+    def _found(self, ids: list[relax.Expr]) -> relax.Var:
+        """The row of the store of each item; it is returned too, so that its memory lasts while kernels read it."""
+        rows = next(param for param in self.function.params if isinstance(param.ty, relax.ShapeType))
+        return self._call("find", [*ids, *self.store[1:3]], relax.TensorType([rows.ty.values[1]], "int32"))
 
     def _rank_batches(self, target: relax.GlobalVar) -> None:
-        bb = self.builder
+        bb, name = self.builder, f"{self.name}_batches"
         params = list(relax.utils.copy_with_new_vars(self.function).params)
+        others = [param for param in params[2:] if param.name != ITEM_ROWS or not self.store]
+        store = _store_params(params[1]) if self.store else []
         fields = [int(table.ty.shape.values[0]) for table in params[:2]]
         sources = relax.Var("sources", relax.TensorType([SOURCES], "int64"))
         plans = [
             relax.Var(f"{side}_plan", relax.TensorType([count, len(bind_columns.PLAN)], "int64"))
             for side, count in zip(("request", "item"), fields, strict=True)
         ]
-        with bb.function("rank_batches", [sources, *plans, *params[2:]], attrs={"global_symbol": "rank_batches"}):
+        with bb.function(name, [sources, *plans, *store, *others], attrs={"global_symbol": name}):
             bound = [
                 self._call("bind", [sources, plan], relax.TensorType([count, WORDS], "int64"))
                 for plan, count in zip(plans, fields, strict=True)
             ]
-            bb.emit_func_output(bb.emit(relax.Call(target, [*bound, *params[2:]])))
+            bb.emit_func_output(bb.emit(relax.Call(target, [*bound, *store, *others])))
 
     def _call(self, kernel: str, arguments: list[relax.Expr], output: relax.TensorType) -> relax.Var:
         return self.builder.emit(relax.call_tir(self.kernels[kernel], relax.Tuple(arguments), output))
@@ -91,3 +119,11 @@ class _Entries:
     @staticmethod
     def _vector(table: relax.Var) -> relax.TensorType:
         return relax.TensorType([table.ty.shape.values[0]], "int64")
+
+
+def _store_params(item_columns: relax.Var) -> list[relax.Var]:
+    """ids, keys, slots, stored: descriptors of the ids of a request, of the keys of the store, its index, descriptors of its fields."""
+    one = relax.TensorType([1, WORDS], "int64")
+    slots = relax.TensorType([tirx.Var("S", "int64"), index.SLOT], "int64")
+    types = {"ids": one, "keys": one, "slots": slots, "stored": relax.TensorType(item_columns.ty.shape, "int64")}
+    return [relax.Var(name, kind) for name, kind in types.items()]

@@ -23,7 +23,7 @@ def prim_func(name: str = "bind_columns"):
     """The kernel: sources (3,) int64, plan (fields, 5) int64 -> words (fields, WORDS) int64.
 
     sources: addresses of two struct ArrowArray and of an int32 row map · plan: for each field the source of its column, its place
-    there, its Form, whether it is a list, whether its rows are mapped.
+    there (-1: none, all words are 0), its Form, whether it is a list, whether its rows are mapped.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
@@ -61,6 +61,11 @@ def _nulls(struct):
 def _bind(sources, entry: dict, write) -> None:
     for word in Word:
         write(word, T.int64(0))
+    with T.If(entry["child"] >= T.int64(0)), T.Then():
+        _bind_column(sources, entry, write)
+
+
+def _bind_column(sources, entry: dict, write) -> None:
     array = _child(intrin.let(sources[entry["source"]]), entry["child"])
     rows = _member(array, LENGTH)
     valid, offset = _nulls(array)

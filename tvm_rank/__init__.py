@@ -11,6 +11,7 @@ _HOMES = {
     "compile": "tvm_rank.compiler",
     "compile_features": "tvm_rank.features",
     "load": "tvm_rank.runtime.engine",
+    "refresh": "tvm_rank.items.refresh",
     "Artifact": "tvm_rank.artifact.artifact",
     "Engine": "tvm_rank.runtime.engine",
     "FeatureOutput": "tvm_rank.output",

@@ -17,6 +17,7 @@ from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError, RankError
 from tvm_rank.host.plan import HostPlan, plan_host
+from tvm_rank.items.prepare import PreparedStore, StoreOptions
 
 if TYPE_CHECKING:
     from tvm_rank.frontend.binding import Binding
@@ -33,8 +34,9 @@ def compile(
     features: Mapping[str, Any] | str | os.PathLike[str],
     model: onnx.ModelProto | str | os.PathLike[str],
     tables: Mapping[str, np.ndarray] | str | os.PathLike[str] | None = None,
-    items: object = None,
+    items: Any = None,
     item_key: str | None = None,
+    store_layout: str = "columns",
     target: object = "cpu",
     precision: str = "fp32",
     tuning: object = None,
@@ -49,13 +51,15 @@ def compile(
     features: fg.json as a path or dict · model: ONNX file or proto, whose inputs are named after features or groups · tables: a
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu"
     (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · hash_function: "std" or "farm", None for the
-    configuration's own · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`)
-    that the configuration names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name of
-    each stage as it begins.
+    configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that requests carry the ids of
+    the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by side) · base_dir: where the
+    configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg",
+    or "rtp" for files of the older engine · progress: called with the name of each stage as it begins.
 
-    Raises ConfigError, ModelError or TargetError, each with all problems that its stage found.
+    Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
     """
-    _refuse_unbuilt(items=items, item_key=item_key, tuning=tuning, precision=None if precision == "fp32" else precision)
+    _refuse_unbuilt(tuning=tuning, precision=None if precision == "fp32" else precision)
+    options = StoreOptions(items=items, key=item_key, layout=store_layout)
     from tvm_rank.frontend.graph import build_graph
     from tvm_rank.target import resolve
 
@@ -66,17 +70,23 @@ def compile(
     brought = _read(features, model, tables, reading)
     say("building the graph")
     graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
-    code = _Code.generate(graph.mod, resolved.tvm_target, say)
-    manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started)
+    stored = options.prepared(graph.item_uses, brought.host)
+    code = _Code.generate(graph.mod, resolved.tvm_target, say, None if stored is None else stored.key_form)
+    manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
+    return _artifact(brought, code, manifest, _config_text(features), stored)
+
+
+def _artifact(brought: _Brought, code: _Code, manifest: Manifest, config: str, stored: PreparedStore | None) -> Artifact:
     return Artifact(
         manifest=manifest,
         executable=code.executable,
         stacks=brought.stacks,
         tables=brought.tables,
-        config=_config_text(features),
+        config=config,
         host_files=brought.host.files,
         stages=code.stages,
         plan=code.plan,
+        items=None if stored is None else stored.items,
     )
 
 
@@ -112,7 +122,9 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
     return _Brought(config=config, host=host, dense=dense, bindings=bindings, tables=opened, stacks=plan_stacks(needs, opened))
 
 
-def _manifest(brought: _Brought, graph: RankGraph, code: _Code, target: ResolvedTarget, seconds: float) -> Manifest:
+def _manifest(
+    brought: _Brought, graph: RankGraph, code: _Code, target: ResolvedTarget, seconds: float, stored: PreparedStore | None
+) -> Manifest:
     """The manifest, but for the files."""
     from tvm_rank.frontend.binding import unused_features
 
@@ -130,6 +142,7 @@ def _manifest(brought: _Brought, graph: RankGraph, code: _Code, target: Resolved
         refusals=_refusals(brought.config, code.refusals),
         stacks=tuple(_stack_entry(stack) for stack in brought.stacks),
         host_stages=brought.host.stages,
+        store=() if stored is None else (stored.entry,),
         features=tuple(dict.fromkeys(feature.name for binding in brought.bindings for feature in binding.features)),
         unused_features=unused_features(brought.config, brought.bindings),
         kernels=code.kernels,
@@ -180,7 +193,7 @@ class _Code:
         self.kernels, self.groups, self.stages, self.plan = kernels, groups, stages, plan
 
     @classmethod
-    def generate(cls, mod, tvm_target, say: Progress) -> _Code:
+    def generate(cls, mod, tvm_target, say: Progress, key_form: str | None = None) -> _Code:
         """Run all passes and build; keep the text of each stage."""
         import json
 
@@ -209,7 +222,7 @@ class _Code:
                 found["kernels"] = kernel_entries(module)
 
         say("running passes")
-        lowered = pipeline.run(mod, tvm_target, after)
+        lowered = pipeline.run(mod, tvm_target, after, key_form)
         say("generating code")
         executable = pipeline.build(lowered, tvm_target)
         stages["llvm"] = llvm_ir(executable)

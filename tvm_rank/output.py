@@ -1,10 +1,11 @@
-"""What feature generation gives back for one feature."""
+"""What feature generation gives back for one feature, and an engine for one request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy import float32, int32, int64
 from numpy.typing import NDArray
 
@@ -28,3 +29,10 @@ class FeatureOutput:
     weights: NDArray[float32] | None = None
     dense: NDArray[float32] | None = None
     texts: pa.ListArray | None = None
+
+
+class Scores(dict[str, np.ndarray]):
+    """{ONNX output name: array with N rows}. `missing`: the numbers of the items, of N, whose ids the item store does not have, and which
+    were scored with the defaults of all features; empty without a store."""
+
+    missing: NDArray[int64] = np.zeros(0, np.int64)

@@ -16,12 +16,12 @@ from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 
 
-def phases(target: tvm.target.Target) -> dict[str, list[tvm.transform.Pass]]:
-    """Phase -> passes."""
+def phases(target: tvm.target.Target, key_form: str | None = None) -> dict[str, list[tvm.transform.Pass]]:
+    """Phase -> passes. key_form: `text` or `number` with an item store, by its keys."""
     transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [HoistRequestSide(), FuseDense(tiles_for(target)), SplitDense(), LowerColumns(), AddEntries()],
+        "graph": [HoistRequestSide(), FuseDense(tiles_for(target)), SplitDense(), LowerColumns(), AddEntries(key_form=key_form)],
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(),
@@ -45,10 +45,15 @@ def phases(target: tvm.target.Target) -> dict[str, list[tvm.transform.Pass]]:
     }
 
 
-def run(mod: tvm.IRModule, target: tvm.target.Target, after: Callable[[str, tvm.IRModule], None] | None = None) -> tvm.IRModule:
+def run(
+    mod: tvm.IRModule,
+    target: tvm.target.Target,
+    after: Callable[[str, tvm.IRModule], None] | None = None,
+    key_form: str | None = None,
+) -> tvm.IRModule:
     """Run all phases; `after(phase, module)` is called behind each of them."""
     with target:
-        for name, passes in phases(target).items():
+        for name, passes in phases(target, key_form).items():
             mod = tvm.transform.Sequential(passes, name=name)(mod)
             if after is not None:
                 after(name, mod)

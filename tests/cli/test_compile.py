@@ -41,7 +41,7 @@ def compiled_before(shop: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str
         def __init__(self) -> None:
             self.manifest = manifest
 
-        def save(self, path: str) -> None:
+        def save(self, path: str, _progress: Callable[[str], None]) -> None:
             shutil.copytree(shop.artifact, path)
 
     def compile(**options: Any) -> Artifact:

@@ -8,7 +8,7 @@ import gzip
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,11 @@ import numpy as np
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.link import link
-from tvm_rank.artifact.manifest import FileEntry, Manifest
+from tvm_rank.artifact.manifest import FileEntry, Manifest, StoreEntry
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tvm_rank.frontend.tables import Stack
     from tvm_rank.plan.steps import Plan
 
@@ -35,16 +37,27 @@ class Artifact:
     host_files: Mapping[str, bytes]
     stages: Mapping[str, str]
     plan: Plan
+    items: Mapping[str, pa.Array] | None = None  # of the item store
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the artifact to the folder `path`, in place of an artifact that is there.
+    def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
+        """Write the artifact to the folder `path`, in place of an artifact that is there; with an item store, also make that.
 
-        Raises ArtifactError when something else is there, when no C++ compiler can link the code, or when writing fails.
+        Raises ArtifactError when something else is there, when no C++ compiler can link the code, or when writing fails; InputError when
+        the items cannot be stored.
         """
-        store.write(path, self._fill, self._finish)
+        made: list[StoreEntry] = []
 
-    def _finish(self, files: dict[str, FileEntry]) -> Manifest:
-        return dataclasses.replace(self.manifest, files=files)
+        def fill(folder: pathlib.Path) -> None:
+            self._fill(folder)
+            if self.items is not None:
+                from tvm_rank.items.build import write_store
+
+                made.append(write_store(folder, self.manifest, self.items, progress or (lambda _stage: None)))
+
+        def finish(files: dict[str, FileEntry]) -> Manifest:
+            return dataclasses.replace(self.manifest, files=files, store=tuple(made))
+
+        store.write(path, fill, finish)
 
     def _fill(self, folder: pathlib.Path) -> None:
         from tvm_rank.frontend.tables import write_stack

@@ -16,9 +16,10 @@ from tvm_rank.errors import ArtifactError
 from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
 from tvm_rank.runtime.columns import ROLES, FieldUse
 
-SCHEMA = 2
+SCHEMA = 3
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
+KEY_TYPES, LAYOUTS = ("string", "int64"), ("columns",)
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
 
 
@@ -39,6 +40,18 @@ class StackEntry:
     rows: int
     dim: int
     tables: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreEntry:
+    """The item store: `rows` items under the column `key` (`key_type` string or int64), and for each item field the column of the Arrow file
+    that it is read from ("" for request fields). `layout`: columns, or rows (all fields of an item side by side)."""
+
+    key: str
+    key_type: str
+    rows: int
+    layout: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +81,7 @@ class Manifest:
     refusals: tuple[tuple[tuple[str, str], ...], ...]
     stacks: tuple[StackEntry, ...]
     host_stages: tuple[HostStage, ...]
+    store: tuple[StoreEntry, ...]  # one, or none
     features: tuple[str, ...]
     unused_features: tuple[str, ...]
     kernels: tuple[Mapping[str, Any], ...]
@@ -119,8 +133,20 @@ class Manifest:
         for stage in self.host_stages:
             if stage.operation not in OPERATIONS or stage.side not in (REQUEST, ITEM):
                 raise ValueError(f"host stage {stage.output!r} has the operation {stage.operation!r} and the side {stage.side!r}")
+        self._check_store()
         if not all(use.is_request for use in self.request_fields):
             raise ValueError("request_fields has an item field")
+
+    def _check_store(self) -> None:
+        for store in self.store:
+            if store.key_type not in KEY_TYPES or store.layout not in LAYOUTS or not 0 <= store.rows < 2**31 - 1:
+                raise ValueError(
+                    f"the item store has {store.rows} rows, the key type {store.key_type!r}, the layout {store.layout!r}"
+                )
+            if len(store.columns) != len(self.item_fields):
+                raise ValueError(f"the item store has {len(store.columns)} columns for {len(self.item_fields)} fields")
+        if len(self.store) > 1:
+            raise ValueError(f"there are {len(self.store)} item stores")
 
 
 def _seal(entries: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """An artifact on disk: written aside and renamed, read with every file checked.
 
-manifest.json  model.so  features.json  plan.json  tables/stack_<dim>.bin  host/<name>  stages/<stage>.gz
+manifest.json  model.so  features.json  plan.json  tables/stack_<dim>.bin  host/<name>  stages/<stage>.gz  items/items.arrow, index.bin
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from tvm_rank.artifact import checksum
 from tvm_rank.artifact.manifest import FileEntry, Manifest
 from tvm_rank.errors import ArtifactError
 
 MANIFEST, LIBRARY, FEATURES, PLAN, STAGES, HOST = "manifest.json", "model.so", "features.json", "plan.json", "stages", "host"
+ITEMS = "items"
+ITEM_FILE, ITEM_INDEX = f"{ITEMS}/items.arrow", f"{ITEMS}/index.bin"
 
 
 def check_replaceable(target: pathlib.Path) -> None:
@@ -25,12 +28,16 @@ def check_replaceable(target: pathlib.Path) -> None:
 
 
 def write(
-    path: str | os.PathLike[str], fill: Callable[[pathlib.Path], None], finish: Callable[[dict[str, FileEntry]], Manifest]
-) -> None:
-    """Make the artifact at `path`: `fill(folder)` writes its files, `finish(files)` gives the manifest.
+    path: str | os.PathLike[str],
+    fill: Callable[[pathlib.Path], None],
+    finish: Callable[[dict[str, FileEntry]], Manifest],
+    known: Mapping[str, FileEntry] = MappingProxyType({}),
+) -> Manifest:
+    """Make the artifact at `path`: `fill(folder)` writes its files, `finish(files)` gives the manifest, which is given back.
 
     An artifact that is already there is replaced when the new one is complete; anything else there is refused. Whatever happens
-    before, also an interruption, leaves `path` as it was. Raises ArtifactError.
+    before, also an interruption, leaves `path` as it was. known: sizes and checksums of files that need not be read again. Raises
+    ArtifactError.
     """
     target = pathlib.Path(path)
     check_replaceable(target)
@@ -39,7 +46,8 @@ def write(
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             fill(folder)
-            (folder / MANIFEST).write_text(finish(entries(folder)).to_json(), encoding="utf-8")
+            manifest = finish(entries(folder, known))
+            (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
             folder.chmod(0o755)
             _replace(folder, target)
         except BaseException:
@@ -47,12 +55,13 @@ def write(
             raise
     except OSError as error:
         raise ArtifactError(f"{target}: cannot be written ({error}); check the folder and the space on its disk") from error
+    return manifest
 
 
-def entries(folder: pathlib.Path) -> dict[str, FileEntry]:
+def entries(folder: pathlib.Path, known: Mapping[str, FileEntry] = MappingProxyType({})) -> dict[str, FileEntry]:
     """The sizes and checksums of all files below a folder."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(folder).as_posix(): FileEntry(bytes=p.stat().st_size, checksum=checksum.of_file(p)) for p in files}
+    found = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {name: known.get(name) or FileEntry(bytes=p.stat().st_size, checksum=checksum.of_file(p)) for name, p in found.items()}
 
 
 def _replace(folder: pathlib.Path, target: pathlib.Path) -> None:
@@ -89,6 +98,8 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
     if LIBRARY not in manifest.files:
         problems.append(f"{LIBRARY} is not listed")
     problems += [f"{stack.file} is not listed" for stack in manifest.stacks if stack.file not in manifest.files]
+    needed = (ITEM_FILE, ITEM_INDEX) if manifest.store else ()
+    problems += [f"{name} is not listed" for name in needed if name not in manifest.files]
     files = {name for stage in manifest.host_stages for name in stage.files.values()}
     problems += [f"{HOST}/{name} is not listed" for name in sorted(files) if f"{HOST}/{name}" not in manifest.files]
     if problems:

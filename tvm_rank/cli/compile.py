@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
+from tvm_rank.cli.summary import store_text
 from tvm_rank.cli.text_table import size_text
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ examples:
   tvm-rank compile --features fg.json --model model.onnx --tables tables.safetensors --out artifact
   tvm-rank compile --features fg.json --model model.onnx --tables tables/ --target x86-64-v3 --out artifact
   tvm-rank compile --features fg.json --model model.onnx --functions functions.py --out artifact
+  tvm-rank compile --features fg.json --model m.onnx --items items.parquet --item-key item_id --out artifact
 
 targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
 An artifact at --out is replaced when the new one is complete.
@@ -37,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tables", metavar="PATH", help="embedding tables: a .safetensors file, or a folder with one .npy for each"
     )
+    parser.add_argument("--items", metavar="FILE", help="Parquet or Arrow file of all items, for an item store: requests carry ids")
+    parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     add_features_options(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
@@ -57,11 +61,15 @@ def run(args: argparse.Namespace) -> int:
             if not args.quiet:
                 print(f"[{time.perf_counter() - started:6.1f} s] {stage}", file=sys.stderr, flush=True)
 
+        if (args.items is None) != (args.item_key is None):
+            args.usage_error("--items and --item-key go together")
         store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it
         artifact = compile(
             features=args.features,
             model=args.model,
             tables=args.tables,
+            items=args.items,
+            item_key=args.item_key,
             target=args.target,
             hash_function=args.hash_function,
             base_dir=args.base_dir,
@@ -70,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
         progress("writing the artifact")
-        artifact.save(args.out)
+        artifact.save(args.out, progress)
     if unused := artifact.manifest.unused_features:
         print(f"warning: {len(unused)} features feed no input of the model: {', '.join(unused)}", file=sys.stderr)
     if not args.quiet:
@@ -87,6 +95,7 @@ def summary(manifest: Manifest, out: str, seconds: float) -> str:
         "target": f"{manifest.target} ({manifest.machine}: {', '.join(manifest.needs) or 'no flags needed'})",
         "features": f"{len(manifest.features)} used, {len(manifest.unused_features)} unused",
         "tables": f"{tables}, {size_text(table_bytes)}",
+        **({"items": store_text(manifest.store[0], manifest)} if manifest.store else {}),
         "kernels": f"{len(manifest.kernels)}, for {len(manifest.groups)} column groups",
         "compiled": f"in {manifest.compile_seconds:.1f} s, {seconds:.1f} s with writing",
         "artifact": f"{out}, {size_text(total)}",

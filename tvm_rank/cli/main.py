@@ -22,6 +22,7 @@ VERBS = {
     "transform": "the features of files of rows, for training",
     "explain": "how the features of one item come about",
     "inspect": "what is in an artifact",
+    "refresh": "new items for the item store of an artifact",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 

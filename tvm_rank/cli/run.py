@@ -74,12 +74,13 @@ def run(args: argparse.Namespace) -> int:
     user, items = read_columns(args.user) if args.user else None, read_columns(args.items)
     scores = _empty(engine.manifest, items.num_rows)
     times: list[float] = []
-    ranked = 0
+    ranked = missing = 0
     for request in split_requests(user, items, args.request_column):
         for _ in range(args.repeat or 1):
             started = time.perf_counter()
             result = engine.rank(user=request.user, items=request.items)
             times.append((time.perf_counter() - started) * 1e3)
+        missing += result.missing.size
         for name in names:
             scores[name][request.rows] = result[name]
         if ranked < SHOWN_REQUESTS and args.top:
@@ -87,6 +88,10 @@ def run(args: argparse.Namespace) -> int:
             print(best_items(request, result, args.top))
         ranked += 1
     print(f"ranked {items.num_rows:,} items of {ranked:,} requests with {engine.threads} thread{'s' if engine.threads > 1 else ''}")
+    if missing:
+        verbs = ("is", "has") if missing == 1 else ("are", "have")
+        plural = "" if missing == 1 else "s"
+        print(f"{missing:,} item{plural} {verbs[0]} not in the item store, and {verbs[1]} the defaults of all features")
     if args.repeat and times:
         print(f"time of a request: median {np.median(times):.3f} ms, p99 {np.percentile(times, 99):.3f} ms ({len(times):,} runs)")
     if args.out:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from tvm_rank.artifact.manifest import Manifest, StackEntry
+from tvm_rank.artifact.manifest import Manifest, StackEntry, StoreEntry
+from tvm_rank.artifact.store import ITEMS
 from tvm_rank.cli.text_table import size_text, text_table
 
 FLOAT_BYTES = 4
@@ -23,6 +24,8 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
         [o.name, o.dtype, "(" + ", ".join(map(str, o.shape)) + ("," if len(o.shape) == 1 else "") + ")"] for o in manifest.outputs
     ]
     yield "outputs\n" + text_table(["name", "dtype", "shape"], outputs)
+    if manifest.store:
+        yield f"item store\n{store_text(manifest.store[0], manifest)}"
     if manifest.stacks:
         rows = [row for stack in manifest.stacks for row in _tables(stack)]
         yield "tables (float32)\n" + text_table(["table", "rows", "dim", "size", "file", "first row"], rows)
@@ -65,6 +68,12 @@ def _tables(stack: StackEntry) -> Iterator[list[str | int]]:
     for k, (name, first) in enumerate(starts):
         rows = (starts[k + 1][1] if k + 1 < len(starts) else stack.rows) - first
         yield [name, rows, stack.dim, size_text(rows * stack.dim * FLOAT_BYTES), stack.file, first]
+
+
+def store_text(store: StoreEntry, manifest: Manifest) -> str:
+    """The item store in a line."""
+    size = sum(entry.bytes for name, entry in manifest.files.items() if name.startswith(f"{ITEMS}/"))
+    return f"{store.rows:,} items by {store.key!r} ({store.key_type}), {size_text(size)}, layout {store.layout}"
 
 
 def _count(value: object) -> str | int:

@@ -115,6 +115,23 @@ def _is_nested(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) and pa.types.is_list(kind.value_type)
 
 
+def converted(array: pa.Array, use: FieldUse, where: str) -> pa.Array:
+    """The column in the form that `descriptor` gives to kernels, so that it need not be converted again; for what is kept.
+
+    Raises InputError for a type that the role cannot read.
+    """
+    if use.legacy:
+        array = legacy_column(array, as_text=use.role != NUMBER, invalid=use.invalid_values)
+    _check_type(array, use, where)
+    kind = array.type
+    if not pa.types.is_map(kind):
+        return array if use.role == NUMBER else _with_text(array)
+    keys = pa.string() if use.role == NESTED else kind.key_type
+    items = pa.string() if use.role == MAP_TEXT and pa.types.is_floating(kind.item_type) else kind.item_type
+    wanted = pa.map_(keys, items)
+    return array if wanted == kind else array.cast(wanted)
+
+
 def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[int]:
     """The words of one column. Arrays that must outlive the call are appended to `keep`. Raises InputError for a wrong type."""
     if use.legacy:

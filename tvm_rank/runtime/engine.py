@@ -7,7 +7,6 @@ import contextlib
 import os
 import pathlib
 import platform
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,16 +18,16 @@ from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError, InputError, RankError
 from tvm_rank.host.stage import ITEM, REQUEST
+from tvm_rank.output import Scores
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
+from tvm_rank.runtime.item_store import ItemStore
+from tvm_rank.runtime.library import kernel, new_machine, open_library
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.record_batch import Exported, one_batch, plan
 from tvm_rank.runtime.row_map import RowMap
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
-
-Scores = dict[str, np.ndarray]
-CPU, POOLED = 1, 2  # DLPack's device type, TVM's pooling allocator
 
 
 def load(
@@ -81,6 +80,9 @@ def check_machine(manifest: Manifest, where: str) -> None:
         raise ArtifactError(f"{where}: compiled for {manifest.target}; this CPU lacks {', '.join(missing)}; {recompile}")
 
 
+NO_COLUMNS = pa.schema([])
+
+
 @dataclass(frozen=True)
 class _Machine:
     """A virtual machine, and its functions (`relay_passes/add_entries.py`)."""
@@ -100,7 +102,8 @@ class Engine:
         self.manifest, self.threads = manifest, threads
         self._host = open_host(folder, manifest.host_stages)
         self._shape = tvm_ffi.Shape
-        self._library = self._open(folder)
+        self._library = open_library(folder)
+        self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns")) if manifest.store else None
         self._stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
@@ -108,24 +111,9 @@ class Engine:
         self._machines: collections.deque[_Machine] = collections.deque()
         self._machines.append(self._new_machine())
 
-    @staticmethod
-    def _open(folder: pathlib.Path) -> Any:
-        import tvm_ffi
-
-        # The dynamic loader takes a path that it knows for the library that it knows, also when the artifact there was replaced. A
-        # link of a new name makes it look at the file.
-        try:
-            with tempfile.TemporaryDirectory() as links:
-                link = pathlib.Path(links) / store.LIBRARY
-                link.symlink_to((folder / store.LIBRARY).resolve())
-                return tvm_ffi.load_module(str(link))
-        except Exception as error:
-            raise ArtifactError(f"{folder}: {store.LIBRARY} cannot be loaded ({error}); compile the artifact again") from error
-
     def _new_machine(self) -> _Machine:
-        machine = self._library["vm_load_executable"]()
-        machine["vm_initialization"](CPU, 0, POOLED)
-        return _Machine(machine, machine["rank_columns"], machine["rank_batches"])
+        machine, entry = new_machine(self._library), "rank" if self._store is None else "rank_store"
+        return _Machine(machine, machine[f"{entry}_columns"], machine[f"{entry}_batches"])
 
     @contextlib.contextmanager
     def _machine(self) -> Iterator[_Machine]:
@@ -145,7 +133,9 @@ class Engine:
 
     @property
     def item_fields(self) -> tuple[str, ...]:
-        """The columns that `items` must have."""
+        """The columns that `items` must have; with an item store, its key, of which `rank` also takes an array."""
+        if self._store is not None:
+            return (self._store.entry.key,)
         return self._host.request_columns(_names(self.manifest, request=False), ITEM)
 
     def rank(self, user: Any = None, items: Any = None, item_request: Any = None, item_ids: Any = None) -> Scores:
@@ -153,14 +143,19 @@ class Engine:
 
         user: user and context columns, one row per request (R) · items: item columns, one row per item (N) · item_request: for R > 1,
         (N,) integers, the row of `user` that each item belongs to. Columns are pyarrow, NumPy or lists; `user` and `items` are a
-        pyarrow Table or RecordBatch, or a dict of columns. Gives {ONNX output name: array with N rows}.
+        pyarrow Table or RecordBatch, or a dict of columns. An artifact with an item store takes ids, as `item_ids` or as `items` (an array,
+        or a table with the key column); an id that the store does not have is scored with defaults and listed in `missing` of the result.
+        Gives {ONNX output name: array with N rows}.
 
         Raises InputError for a missing column, a wrong type, ragged lengths, or a value that a feature refuses.
         """
-        if item_ids is not None:
-            raise RankError("item_ids: this artifact has no item store; give the item columns as `items`")
         if self._host.stages:
             user = with_host_columns(self._host, user, REQUEST, "user", self.user_fields)
+        if self._store is not None:
+            return self._rank_ids(self._store, user, items if item_ids is None else item_ids, item_request)
+        if item_ids is not None:
+            raise RankError("item_ids: this artifact has no item store; give the item columns as `items`, or compile with `items`")
+        if self._host.stages:
             items = with_host_columns(self._host, items, ITEM, "items", self.item_fields)
         user_batch, item_batch = one_batch(user, "user"), one_batch(items, "items")
         if user_batch is not None and item_batch is not None:
@@ -193,6 +188,30 @@ class Engine:
         with self._machine() as machine:
             return self._run(machine.rank_columns, (request_table.words, item_table.words), requests, count, index)
 
+    def _rank_ids(self, store: ItemStore, user: Any, given: Any, item_request: Any) -> Scores:
+        """Rank items of the store."""
+        keep: list[Any] = []
+        ids = store.ids(given)
+        count, of_store = len(ids), (store.id_words(ids, keep), store.keys, store.slots, store.words)
+        user_batch = one_batch(user, "user")
+        plans = None if user_batch is None else self._plans_for(user_batch.schema, NO_COLUMNS, mapped=user_batch.num_rows > 1)
+        if user_batch is not None and plans is not None:
+            requests = user_batch.num_rows
+            if (index := self._row_map.index(item_request, requests, count)).size == 0:
+                return self._no_scores()
+            with self._machine() as machine, Exported(user_batch) as struct:
+                sources = np.array([struct.address, 0, index.ctypes.data], np.int64)
+                return self._run(machine.rank_batches, (sources, *plans, *of_store), requests, count, index)
+        columns, requests = _read(user, _names(self.manifest, request=True), "user")
+        if (index := self._row_map.index(item_request, requests, count)).size == 0:
+            return self._no_scores()
+        tables = [
+            self._table(self.manifest.request_fields, columns, requests, {}, 0, None),
+            self._table(self.manifest.item_fields, columns, requests, None, count, index if requests > 1 else None),
+        ]
+        with self._machine() as machine:
+            return self._run(machine.rank_columns, (*(t.words for t in tables), *of_store), requests, count, index)
+
     def _run(self, function: Callable, columns: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:
         """Call a function of the module. What `columns` points to must stay alive meanwhile."""
         tvm_runtime.use_threads(self.threads)
@@ -201,12 +220,16 @@ class Engine:
         status = np.from_dlpack(results[len(names)])
         if status.any():
             self._refuse(status)
-        return {name: np.array(np.from_dlpack(results[k])) for k, name in enumerate(names)}
+        scores = Scores({name: np.array(np.from_dlpack(results[k])) for k, name in enumerate(names)})
+        if self._store is not None:
+            scores.missing = np.flatnonzero(np.from_dlpack(results[len(names) + 1]) == self._store.entry.rows)
+        return scores
 
     def _refuse(self, status: np.ndarray) -> None:
         """Raise InputError for what the statuses say: of the request's columns, of the items' columns, of the kernels of features."""
         first = 0
-        for uses in (self.manifest.request_fields, self.manifest.item_fields):
+        ids = [] if self._store is None else [[self._store.key_use]]
+        for uses in (self.manifest.request_fields, self.manifest.item_fields, *ids):
             end = first + max(1, len(uses))
             check(uses, status[first:end])
             first = end
@@ -216,15 +239,16 @@ class Engine:
             first = end
 
     def _no_scores(self) -> Scores:
-        return {o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs}
+        return Scores({o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs})
 
     def _plans_for(self, user: pa.Schema, items: pa.Schema, *, mapped: bool) -> tuple[np.ndarray, ...] | None:
         """The plans of both descriptor tables for these schemas; the last ones are kept, since requests rarely change theirs."""
         known = self._known
         if known is None or known[2] != mapped or not known[0].equals(user) or not known[1].equals(items):
+            stored = self._store is not None
             made = [
                 plan(self.manifest.request_fields, user, items, mapped=False),
-                plan(self.manifest.item_fields, user, items, mapped=mapped),
+                plan(self.manifest.item_fields, user, items, mapped=mapped, stored=stored),
             ]
             plans = None if any(entry is None for entry in made) else tuple(entry for entry in made if entry is not None)
             self._known = known = (user, items, mapped, plans)
@@ -235,15 +259,16 @@ class Engine:
         uses: Sequence[FieldUse],
         user: Mapping[str, Any],
         requests: int,
-        items: Mapping[str, Any],
+        items: Mapping[str, Any] | None,
         count: int,
         index: np.ndarray | None,
     ) -> Table:
+        """A descriptor table; without `items`, the rows of item fields stay empty."""
         table = Table(uses)
         for k, use in enumerate(uses):
             if use.is_request:
                 table.fill(k, user[use.name], requests, f"user column {use.name!r}", index)
-            else:
+            elif items is not None:
                 table.fill(k, items[use.name], count, f"item column {use.name!r}")
         return table
 

@@ -53,14 +53,18 @@ class Exported:
             _Release(self._memory[RELEASE])(self.address)
 
 
-def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped: bool) -> np.ndarray | None:
+def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped: bool, stored: bool = False) -> np.ndarray | None:
     """The plan (fields, 5) int64 of a descriptor table, or None when there is no field, or a column is missing, or of a type that
     needs more than reading.
 
-    mapped: whether the rows of request columns are found through the row map.
+    mapped: whether the rows of request columns are found through the row map · stored: whether item fields come from an item store, not
+    from a column.
     """
     rows = []
     for use in uses:
+        if stored and not use.is_request:
+            rows.append([1, -1, 0, 0, 0])
+            continue
         schema = user if use.is_request else items
         place = schema.get_field_index(use.name)
         if place < 0:

@@ -1,0 +1,86 @@
+"""Write the item store of an artifact: its Arrow file and its key index, by the kernels of the artifact itself."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tvm_rank.artifact import store
+from tvm_rank.artifact.manifest import Manifest, StoreEntry
+from tvm_rank.errors import InputError
+from tvm_rank.items.columns import stored_columns
+from tvm_rank.items.source import STRING, key_type
+from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse, descriptor
+from tvm_rank.runtime.host_columns import open_host
+from tvm_rank.runtime.library import kernel, open_library
+
+Progress = Callable[[str], None]
+
+
+def write_store(
+    folder: pathlib.Path,
+    manifest: Manifest,
+    items: Mapping[str, pa.Array],
+    say: Progress,
+    check: Callable[[Mapping[str, pa.Array], Sequence[str]], None] = lambda _columns, _names: None,
+) -> StoreEntry:
+    """Write the store of these items (`read_items`) into the folder of an artifact, whose `model.so` is there.
+
+    check: called with the columns, and the name of the column of each item field, before a kernel reads them.
+
+    Raises InputError for a column that a feature cannot read, and for keys that are null or occur twice.
+    """
+    (wanted,) = manifest.store
+    library = open_library(folder)
+    say("preparing the item columns")
+    columns, names = stored_columns(items, manifest.item_fields, open_host(folder, manifest.host_stages), wanted.key)
+    check(columns, names)
+    if key_type(columns[wanted.key]) != wanted.key_type:
+        raise InputError(
+            f"items column {wanted.key!r}: is {key_type(columns[wanted.key])}, compiled was {wanted.key_type}; convert it"
+        )
+    (folder / store.ITEMS).mkdir(exist_ok=True)
+    say("indexing the item keys")
+    slots = key_slots(library, columns[wanted.key], wanted.key)
+    slots.tofile(folder / store.ITEM_INDEX)
+    say("writing the item store")
+    write_arrow(folder / store.ITEM_FILE, columns)
+    rows = len(columns[wanted.key]) - 1
+    return StoreEntry(key=wanted.key, key_type=key_type(columns[wanted.key]), rows=rows, layout=wanted.layout, columns=names)
+
+
+def write_arrow(path: pathlib.Path, columns: Mapping[str, pa.Array]) -> None:
+    """An Arrow IPC file of one record batch."""
+    batch = pa.record_batch(list(columns.values()), names=list(columns))
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def slot_count(rows: int) -> int:
+    """A power of two, twice the rows at least."""
+    return 1 << max(1, (2 * rows - 1).bit_length() if rows else 1)
+
+
+def key_slots(library: Any, keys: pa.Array, name: str) -> np.ndarray:
+    """The index (slots, 2) int64 of a key column, whose last row is that of missing items. Raises InputError for bad keys."""
+    slots, status = np.zeros((slot_count(len(keys) - 1), 2), np.int64), np.zeros(3, np.int64)
+    keep: list[Any] = []
+    kernel(library, "build_index")(key_words(keys, name, keep), slots, status)
+    what, row, other = status.tolist()
+    if what == 1:
+        raise InputError(f"items column {name!r}: row {row} is null; give each item a key")
+    if what:
+        raise InputError(
+            f"items column {name!r}: rows {other} and {row} have the same key {keys[row].as_py()!r}; give each item one row"
+        )
+    return slots
+
+
+def key_words(keys: pa.Array, name: str, keep: list[Any]) -> np.ndarray:
+    """The descriptor (1, WORDS) of a key column, of the store or of a request; one row stands for itself alone."""
+    role = TEXT if key_type(keys) == STRING else NUMBER
+    return np.array([descriptor(keys, FieldUse(side="item", name=name, role=role), f"items column {name!r}", keep)], np.int64)

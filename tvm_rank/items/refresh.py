@@ -1,0 +1,89 @@
+"""refresh: new items for an artifact with an item store. The code and the tables stay the files that they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from tvm_rank.artifact import store
+from tvm_rank.artifact.manifest import FileEntry, Manifest, StoreEntry
+from tvm_rank.errors import ArtifactError, InputError, RankError
+from tvm_rank.host.stage import ITEM
+from tvm_rank.items.build import write_store
+from tvm_rank.items.source import read_items
+from tvm_rank.runtime.engine import check_machine
+from tvm_rank.runtime.host_columns import open_host
+
+
+def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], None] | None = None) -> Manifest:
+    """Make the item store of the artifact at `path` again from other items; gives the new manifest.
+
+    items: as `compile` takes them, with the columns and types that it was compiled with · progress: called with the name of each stage as
+    it begins. Nothing is compiled: the kernels of the artifact do the work. The artifact is replaced when the new one is complete; engines
+    that are running go on with the store that they have mapped. Raises ArtifactError for an artifact without a store, InputError for
+    items that do not fit it.
+    """
+    folder, say = pathlib.Path(path), progress or (lambda _stage: None)
+    say("reading the artifact")
+    manifest = store.read(folder)
+    if not manifest.store:
+        raise RankError(f"{folder}: has no item store; compile it with --items and --item-key")
+    check_machine(manifest, str(folder))
+    say("reading the items")
+    entry = manifest.store[0]
+    names = dict.fromkeys(use.name for use in manifest.item_fields if not use.is_request)
+    needed = open_host(folder, manifest.host_stages).request_columns(names, ITEM)
+    arrays = read_items(items, entry.key, needed)
+    schema = stored_schema(folder)
+    made: list[StoreEntry] = []
+    kept = {name: file for name, file in manifest.files.items() if not name.startswith(f"{store.ITEMS}/")}
+
+    def fill(new: pathlib.Path) -> None:
+        for name in kept:
+            _link(folder / name, new / name)
+        made.append(write_store(new, manifest, arrays, say, partial(check_types, entry, schema)))
+        say("replacing the artifact")
+
+    def finish(files: dict[str, FileEntry]) -> Manifest:
+        return dataclasses.replace(manifest, files=files, store=tuple(made))
+
+    return store.write(folder, fill, finish, known=kept)
+
+
+def stored_schema(folder: pathlib.Path) -> pa.Schema:
+    """The columns of a store. Raises ArtifactError."""
+    try:
+        with pa.memory_map(str(folder / store.ITEM_FILE)) as file:
+            return pa.ipc.open_file(file).schema
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(f"{folder}: {store.ITEM_FILE} is damaged ({error}); compile the artifact again") from error
+
+
+def check_types(old: StoreEntry, schema: pa.Schema, columns: Mapping[str, pa.Array], names: Sequence[str]) -> None:
+    """Raise InputError, with all differences, unless the new columns have the types of the old ones."""
+    pairs = [(old.key, old.key), *((was, now) for was, now in zip(old.columns, names, strict=True) if was)]
+    wrong = [
+        f"{now!r} is {columns[now].type}, was {schema.field(was).type}"
+        for was, now in pairs
+        if columns[now].type != schema.field(was).type
+    ]
+    if wrong:
+        raise InputError(
+            f"items: other types than the store has: {'; '.join(dict.fromkeys(wrong))}; convert them, or compile again"
+        )
+
+
+def _link(source: pathlib.Path, target: pathlib.Path) -> None:
+    """The same file under another name; a copy where the system has no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
