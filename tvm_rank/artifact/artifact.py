@@ -54,10 +54,10 @@ class Artifact:
 
                 made.append(write_store(folder, self.manifest, self.items, progress or (lambda _stage: None)))
 
-        def finish(files: dict[str, FileEntry]) -> Manifest:
-            return dataclasses.replace(self.manifest, files=files, store=tuple(made))
+        store.write(path, fill, lambda files: self._finish(files, made))
 
-        store.write(path, fill, finish)
+    def _finish(self, files: dict[str, FileEntry], made: Sequence[StoreEntry]) -> Manifest:
+        return dataclasses.replace(self.manifest, files=files, store=tuple(made))
 
     def _fill(self, folder: pathlib.Path) -> None:
         from tvm_rank.frontend.tables import write_stack
