@@ -14,6 +14,11 @@ def op_name(value: relax.Expr | None) -> str | None:
     return value.op.name if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) else None
 
 
+def call_of(value: relax.Expr | None, *names: str) -> relax.Call | None:
+    """The value, if it is a call of one of the operators."""
+    return value if op_name(value) in names else None
+
+
 def extents(value: relax.Expr) -> list[tirx.PrimExpr]:
     """The extents of a tensor; empty when they are not known."""
     shape = value.ty.shape if isinstance(value.ty, relax.TensorType) else None

@@ -12,16 +12,18 @@ from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
 from relay_passes.split_dense import SplitDense
+from relay_passes.split_pairs import SplitPairs
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 
 
 def phases(target: tvm.target.Target, key_form: str | None = None) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes. key_form: `text` or `number` with an item store, by its keys."""
-    transform = relax.transform
+    transform, tiles = relax.transform, tiles_for(target)
+    split = [SplitPairs(tiles), SplitDense()]
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [HoistRequestSide(), FuseDense(tiles_for(target)), SplitDense(), LowerColumns(), AddEntries(key_form=key_form)],
+        "graph": [HoistRequestSide(), FuseDense(tiles), *split, LowerColumns(), AddEntries(key_form=key_form)],
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(),

@@ -60,7 +60,8 @@ def emit_activation(layer: Layer, buffers: Buffers, first, end) -> None:
     if layer.activation == "none":
         return
     lanes = layer.tiles.lanes
-    flat = T.decl_buffer((buffers.x.shape[0] * layer.units,), "float32", data=buffers.out.data, align=4)
+    numbers = buffers.x.shape[0] * layer.units
+    flat = T.decl_buffer((numbers,), "float32", data=buffers.out.data, elem_offset=buffers.out.elem_offset, align=4)
     start, count = first * layer.units, (end - first) * layer.units
 
     def apply(index, valid):

@@ -77,7 +77,12 @@ def _emit_task(layer: Layer, buffers: Buffers, rows, chunk, task) -> None:
     count = layer.tasks_per_chunk
     first = cell(T.floordiv(task, count) * chunk)[0]
     end = cell(T.max(T.min(first + chunk, rows), first))[0]  # chunks are rounded up to tiles, so the last ones may be empty
-    number = cell(T.floormod(task, count))[0]
+    emit_panel(layer, buffers, first, end, cell(T.floormod(task, count))[0])
+
+
+def emit_panel(layer: Layer, buffers: Buffers, first, end, number) -> None:
+    """Emit the rows first..end (int64) of the columns of one task, `number` of `layer.tasks_per_chunk`."""
+    count = layer.tasks_per_chunk
     last_columns = layer.units - (count - 1) * layer.task_columns
     if last_columns == layer.task_columns:
         _emit_rows(layer, buffers, first, end, number, layer.task_columns)

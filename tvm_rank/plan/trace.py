@@ -11,6 +11,9 @@ from tvm import relax, tirx
 
 from relay_passes.sides import ITEM_COLUMNS, REQUEST_COLUMNS, infer
 from te_schedules.column_group import op
+from te_schedules.pair.op import NAME as PAIR_LAYERS
+from te_schedules.pair.op import layers_of
+from te_schedules.pair.pool import NAME as PAIR_POOL
 from tvm_rank.plan.steps import Amount, Step
 
 REQUESTS, ITEMS = "R", "N"
@@ -114,10 +117,21 @@ def _flops(call: relax.Call, result: Any, operator: str, size: Size) -> int:
         return 2 * _elements(result, size) * size(call.args[0].ty.shape.values[-1])
     if operator == "rank.dense":
         return (2 * size(call.args[0].ty.shape.values[-1]) + 1) * _elements(result, size)
+    if operator == PAIR_LAYERS:
+        return _pair_flops(call, result, size)
+    if operator == PAIR_POOL:
+        return 2 * size(call.args[1].ty.shape.values[1]) * _elements(result, size)
     if operator.startswith("rank.") or operator in MOVES or isinstance(call.args and call.args[0], relax.GlobalVar):
         return 0
     counted = call.args[0].ty if operator in REDUCTIONS else result
     return PER_ELEMENT.get(operator, 1) * _elements(counted, size)
+
+
+def _pair_flops(call: relax.Call, result: Any, size: Size) -> int:
+    """The matrix of each item, and all layers over all pairs."""
+    layers = layers_of(call).layers
+    items, length = (size(extent) for extent in result.shape.values[:2])
+    return items * (2 * layers[0].depth * layers[0].units + length * sum((2 * k.depth + 1) * k.units for k in layers))
 
 
 def _bytes(call: relax.Call, result: Any, size: Size) -> int:
