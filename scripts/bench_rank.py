@@ -20,7 +20,6 @@ changes every figure:
 from __future__ import annotations
 
 import argparse
-import collections
 import contextlib
 import datetime
 import functools
@@ -28,7 +27,6 @@ import json
 import os
 import pathlib
 import platform
-import re
 import sys
 import tempfile
 import time
@@ -43,7 +41,6 @@ import tvm_rank
 
 LARGEST_DIFFERENCE = 1e-5
 WARM_UP = 2  # turns over all requests before times count
-LAYER = re.compile(r"dense_(\d+)x(\d+)_\w+")  # inputs x outputs, as te_schedules.dense.op names its kernels
 FILES = ("fg.json", "model.onnx", "tables.safetensors", "user.arrow", "items.arrow", "scores.npy")
 
 Request = tuple[pa.Table, pa.Table]
@@ -76,7 +73,7 @@ def main() -> int:
             print(f"FAILED: a score differs by more than {LARGEST_DIFFERENCE}", file=sys.stderr)
             return 1
         result["rounds"] = [one_round(engine, requests, args.seconds) for _ in range(args.rounds)]
-        result["kernels"] = by_kernel(engine, requests)
+        result["kernels"] = by_kernel(folder, engine, requests)
         result["floor"] = floor(args.folder, engine, requests, result["kernels"])
         result["conditions"]["load_average_after"] = os.getloadavg()[0]
     show(result)
@@ -149,37 +146,20 @@ def one_round(engine: Any, requests: list[Request], seconds: float) -> dict[str,
     return {name: round(float(np.percentile(times, q)) * 1e6, 1) for name, q in quantiles.items()} | {"requests": len(times)}
 
 
-def by_kernel(engine: Any, requests: list[Request]) -> dict[str, dict[str, float]]:
-    """Median microseconds of each kernel in a call of `rank`, by the virtual machine's instrument hook; of dense layers also GFLOP/s."""
-    import tvm_ffi
+def by_kernel(artifact: pathlib.Path, engine: Any, requests: list[Request]) -> dict[str, dict[str, float]]:
+    """Median microseconds of each kernel in a request; of those with counted operations also GFLOP/s."""
+    from tvm_rank.plan.steps import Plan, total
+    from tvm_rank.runtime.profile import profile
 
-    times: dict[str, list[float]] = collections.defaultdict(list)
-    rows: dict[str, int] = {}
-    started = [0.0]
-
-    def hook(_function: Any, name: str, before: bool, _result: Any, *arguments: Any) -> int:
-        if not before:
-            times[str(name)].append(time.perf_counter() - started[0])
-        elif LAYER.fullmatch(str(name)):
-            rows[str(name)] = max(rows.get(str(name), 0), int(arguments[0].shape[0]))
-        started[0] = time.perf_counter()
-        return 0
-
-    with engine._machine() as machine:
-        machine.module["set_instrument"](tvm_ffi.convert(hook))
-    turns = 10
-    for user, items in requests * turns:
-        engine.rank(user=user, items=items)
-    kernels: dict[str, dict[str, float]] = {}
-    for name, seconds in times.items():
-        if name.startswith("vm.builtin"):
-            continue
-        kernels[name] = {"us": round(float(np.median(seconds)) * 1e6, 1), "calls": round(len(seconds) / (turns * len(requests)), 2)}
-        if name in rows:
-            depth, units = map(int, LAYER.fullmatch(name).groups())  # type: ignore[union-attr]
-            kernels[name]["flop"] = 2 * rows[name] * depth * units
-            kernels[name]["gflop_per_s"] = round(kernels[name]["flop"] / kernels[name]["us"] / 1e3, 1)
-    return kernels
+    plan = Plan.from_json((artifact / "plan.json").read_text(encoding="utf-8"), str(artifact))
+    items = round(sum(len(items) for _, items in requests) / len(requests))
+    found: dict[str, dict[str, float]] = {}
+    for kernel in profile(engine, [{"user": user, "items": items} for user, items in requests])[1]:
+        flop, _ = total([step for step in plan.kernels if step.operator == kernel.name], 1, items)
+        found[kernel.name] = {"us": round(kernel.seconds * 1e6, 1), "calls": round(kernel.calls, 2)}
+        if flop:
+            found[kernel.name] |= {"flop": flop, "gflop_per_s": round(flop / kernel.seconds / 1e9, 1)}
+    return found
 
 
 def floor(folder: pathlib.Path, engine: Any, requests: list[Request], kernels: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -194,7 +174,7 @@ def floor(folder: pathlib.Path, engine: Any, requests: list[Request], kernels: d
             counts = [values_of((items if field.side == "item" else user).column(field.name)) for field in feature.fields]
             found = int(np.sum(functools.reduce(np.multiply, counts)))
             ids, bytes_read = ids + found, bytes_read + 4 * feature.embedding.dim * found
-    flop = sum(kernel.get("flop", 0) * kernel["calls"] for kernel in kernels.values())
+    flop = sum(kernel.get("flop", 0) for kernel in kernels.values())
     return {"dense_flop": flop, "ids": ids / len(requests), "table_bytes": bytes_read / len(requests)}
 
 

@@ -209,7 +209,7 @@ class _Code:
         def after(phase: str, module: Any) -> None:
             stages[phase] = text_of(module)
             main = module["main"]
-            if phase in ("inline", "graph"):
+            if phase in ("inline", "graph", "fuse"):
                 found[phase] = steps_of(module)
             if phase == "graph" and main.attrs and REFUSALS in main.attrs:
                 found["refusals"] = json.loads(str(main.attrs[REFUSALS]))
@@ -226,7 +226,7 @@ class _Code:
         say("generating code")
         executable = pipeline.build(lowered, tvm_target)
         stages["llvm"] = llvm_ir(executable)
-        plan = Plan(before=found["inline"], after=found["graph"])
+        plan = Plan(before=found["inline"], after=found["graph"], kernels=found["fuse"])
         return cls(executable, found["outputs"], found["refusals"], tuple(found["kernels"]), tuple(found["groups"]), stages, plan)
 
 

@@ -32,7 +32,7 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
-        T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "op_pattern": 8})
+        T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "rank.flops": layer.flops, "op_pattern": 8})
         rows, buffers = _declare(layer)
         _emit_tasks(layer, buffers, rows)
     return builder.get()

@@ -45,6 +45,11 @@ class Layer:
         return self.units if self.width == 1 else self.width
 
     @property
+    def flops(self) -> int:
+        """Floating-point operations for one row; a multiplication and an addition are two."""
+        return (2 * self.depth + 1) * self.units
+
+    @property
     def tasks_per_chunk(self) -> int:
         """Tasks that share a chunk of rows."""
         return -(-self.units // self.task_columns)

@@ -26,6 +26,12 @@ class PairLayers:
     layers: tuple[Layer, ...]
     taken: bool  # keys are read through an index
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations for one item: its matrix, and all layers for each position."""
+        first = self.layers[0]
+        return 2 * first.depth * first.units + self.length * sum(layer.flops for layer in self.layers)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tensors:
@@ -43,7 +49,7 @@ def pair_func(pair: PairLayers, name: str = "pair_layers") -> tirx.PrimFunc:
     """The function, with destination passing: the arguments in the order of the operator, then out (N, L, J)."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
-        T.func_attr({"tirx.noalias": True, "rank.op": "rank.pair_layers", "op_pattern": 8})
+        T.func_attr({"tirx.noalias": True, "rank.op": "rank.pair_layers", "rank.flops": pair.flops, "op_pattern": 8})
         rows, tensors = _declare(pair)
         with T.parallel(rows) as item:
             _emit_item(pair, tensors, item)

@@ -54,7 +54,7 @@ def pool_func(*, length: int, dim: int, taken: bool, lanes: int, name: str) -> t
     """The kernel, with destination passing: items in parallel, the sums of `lanes` columns in a register."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
-        T.func_attr({"tirx.noalias": True, "rank.op": NAME, "op_pattern": 8})
+        T.func_attr({"tirx.noalias": True, "rank.op": NAME, "rank.flops": 2 * length * dim, "op_pattern": 8})
         rows, requests = T.int64(), T.int64()
         shapes = {"weights": (rows, length), "keys": (requests if taken else rows, length, dim)}
         shapes |= {"index": (rows,)} if taken else {}

@@ -46,7 +46,7 @@ def test_a_run_reports_quantiles_kernels_and_the_floor(folder: pathlib.Path):
     assert len(result["rounds"]) == 2
     assert all(0 < entry["min"] <= entry["p50"] <= entry["p99"] for entry in result["rounds"])
     assert result["kernels"]["item_features"]["calls"] == 1
-    assert result["kernels"]["dense_13x64_relu"]["flop"] == 2 * result["items"] * 13 * 64
+    assert result["kernels"]["dense_13x64_relu"]["flop"] == result["items"] * (2 * 13 + 1) * 64
     assert 0 < result["floor"]["ids"] <= 26 * result["items"]
     assert result["floor"]["table_bytes"] == pytest.approx(result["floor"]["ids"] * zoo.criteo.DIM * 4)
 

@@ -108,10 +108,42 @@ def test_inspect_prints_and_draws_the_plan(saved: pathlib.Path, tmp_path: pathli
     assert "N = 1000 items" in capsys.readouterr().out
     assert picture.read_text(encoding="utf-8").startswith("<svg")
     assert main(["inspect", str(saved), "--plan", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out).keys() == {"before", "after"}
+    assert json.loads(capsys.readouterr().out).keys() == {"before", "after", "kernels"}
 
 
 def test_inspect_says_what_does_not_fit(saved: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     for arguments in (["--svg", "x.svg"], ["--plan", "--items", "0"], ["--plan", "--stage", "graph"]):
         assert main(["inspect", str(saved), *arguments]) != 0
     assert "--svg with --plan" in capsys.readouterr().err
+
+
+def test_the_kernels_of_a_plan_carry_the_operations_of_their_layers(artifact: tvm_rank.Artifact):
+    layers = [step for step in artifact.plan.kernels if step.operator.startswith("dense_")]
+    wanted = _layers(artifact.plan.after, "rank.dense")
+    assert sorted(step.flops.items for step in layers) == sorted(step.flops.items for step in wanted)
+    assert sum(step.flops.requests for step in layers) == sum(step.flops.requests for step in wanted) > 0
+
+
+def test_profile_measures_every_kernel_of_the_plan(saved: pathlib.Path, workload: zoo.Workload, capsys: pytest.CaptureFixture[str]):
+    data = ["--user-data", str(workload.folder / "user.arrow"), "--item-data", str(workload.folder / "items.arrow")]
+    assert main(["inspect", str(saved), "--plan", "--profile", *data]) == 0
+    text = capsys.readouterr().out
+    measured = text[text.index("\nmeasured\n") :]
+    for step in tvm_rank.load(saved).manifest.kernels:
+        assert step["calls"] == 0 or not step["operator"] or str(step["name"]) in measured
+    assert "GFLOP/s" in measured
+    assert " us a request (R = 1, N = " in measured
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--profile"],
+        ["--plan", "--profile"],
+        ["--plan", "--item-data", "x.arrow"],
+        ["--plan", "--profile", "--json", "--item-data", "x"],
+    ],
+)
+def test_profile_says_what_it_goes_with(saved: pathlib.Path, options: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(saved), *options]) == 2
+    assert "--profile goes with --plan and --item-data" in capsys.readouterr().err

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import pathlib
 import sys
 import zlib
+from typing import TYPE_CHECKING
 
 from tvm_rank.errors import ArtifactError, RankError
 
+if TYPE_CHECKING:
+    from tvm_rank.plan.steps import Plan
+
 LLVM, ASSEMBLY = "llvm", "asm"
 STAGES = ("import", "inline", "graph", "legalize", "fuse", "lower", LLVM, ASSEMBLY)  # in the order in which they are made
+PROFILED = 16  # requests
 EPILOG = """\
 examples:
   tvm-rank inspect artifact                    a summary
   tvm-rank inspect artifact --json             the manifest
   tvm-rank inspect artifact --plan             sides, rows, FLOPs and bytes, before and after the passes
   tvm-rank inspect artifact --plan --items 1000 --svg plan.svg
+  tvm-rank inspect artifact --plan --profile --user-data user.arrow --item-data items.arrow
   tvm-rank inspect artifact --stage all        which stages there are
   tvm-rank inspect artifact --stage graph      the module at a stage: TVMScript, LLVM IR or assembly
   tvm-rank inspect --ops                       the ONNX operators and feature types that can be compiled
@@ -35,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the steps of the model before and after the passes")
     parser.add_argument("--requests", type=_rows, default=1, metavar="R", help="user rows that --plan counts with (default 1)")
     parser.add_argument("--items", type=_rows, default=256, metavar="N", help="items that --plan counts with (default 256)")
+    parser.add_argument(
+        "--profile", action="store_true", help="with --plan: also measure the kernels, on the first requests of --item-data"
+    )
+    parser.add_argument("--user-data", metavar="FILE", help="with --profile: user columns, as `tvm-rank run --user` reads them")
+    parser.add_argument("--item-data", metavar="FILE", help="with --profile: item columns, as `tvm-rank run --items` reads them")
+    parser.add_argument("--threads", type=_rows, default=1, metavar="T", help="with --profile: threads of a request (default 1)")
     parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="with --plan: also draw the steps")
     parser.add_argument("--json", action="store_true", help="print JSON: the manifest, or with --ops the lists")
     parser.add_argument("--ops", action="store_true", help="list what can be compiled, of any model")
@@ -48,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("--stage goes with an ARTIFACT alone")
     if (args.plan and args.ops) or (args.svg and not args.plan):
         args.usage_error("--plan goes with an ARTIFACT, --svg with --plan")
+    if args.profile != bool(args.item_data) or (args.profile and (args.json or not args.plan)):
+        args.usage_error("--profile goes with --plan and --item-data, and not with --json")
     if args.ops:
         return _print_supported(as_json=args.json)
     from tvm_rank.artifact import store
@@ -87,9 +102,27 @@ def _print_plan(folder: pathlib.Path, args: argparse.Namespace) -> None:
     text = path.read_text(encoding="utf-8")
     plan = Plan.from_json(text, str(path))
     print(text if args.json else plan_text(plan, args.requests, args.items))
+    if args.profile:
+        print("\n" + _profile(folder, plan, args))
     if args.svg:
         with written_aside(args.svg, "the picture") as aside:
             pathlib.Path(aside).write_text(plan_svg(plan, args.requests, args.items), encoding="utf-8")
+
+
+def _profile(folder: pathlib.Path, plan: Plan, args: argparse.Namespace) -> str:
+    """The measured table, over the first requests of the files."""
+    import tvm_rank
+    from tvm_rank.cli.columns_file import read_columns
+    from tvm_rank.cli.requests import split_requests
+    from tvm_rank.plan.measured import profile_text
+    from tvm_rank.runtime.profile import profile
+
+    engine = tvm_rank.load(folder, threads=args.threads)
+    user = read_columns(args.user_data) if args.user_data else None
+    chosen = list(itertools.islice(split_requests(user, read_columns(args.item_data), None), PROFILED))
+    seconds, kernels = profile(engine, [{"user": request.user, "items": request.items} for request in chosen])
+    items = round(sum(request.items.num_rows for request in chosen) / len(chosen))
+    return profile_text(plan, seconds, kernels, 1, items)
 
 
 def stage_text(folder: pathlib.Path, name: str) -> str:

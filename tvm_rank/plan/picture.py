@@ -11,6 +11,7 @@ from tvm_rank.plan.steps import Plan, Step
 from tvm_rank.plan.text import flop_text, rows_text
 
 COLOURS = {"constant": "#d9d9d9", "request": "#9ecae1", "item": "#a1d99b", "crossed": "#fdae6b"}
+NO_FEATURES = ("rank.dense", "rank.pair_layers", "rank.pair_pool")
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 250, 58, 70, 18, 24  # of a box, between boxes, around all; pixels
 
 
@@ -46,7 +47,7 @@ def _boxes(steps: Sequence[Step], requests: int, items: int) -> list[_Box]:
     """One box for each step, and one for all feature operators and lookups of a side."""
     groups: dict[object, list[int]] = {}
     for number, step in enumerate(steps):
-        is_feature = step.operator.startswith("rank.") and step.operator != "rank.dense"
+        is_feature = step.operator.startswith("rank.") and step.operator not in NO_FEATURES
         groups.setdefault(("features", step.side) if is_feature else number, []).append(number)
     place = {number: k for k, members in enumerate(groups.values()) for number in members}
     everything = sum(step.flops.at(requests, items) for step in steps) or 1

@@ -44,10 +44,11 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The steps of the graph as it came in, and after the passes."""
+    """The steps of the graph as it came in, after the passes, and the calls of kernels that they became."""
 
     before: tuple[Step, ...]
     after: tuple[Step, ...]
+    kernels: tuple[Step, ...] = ()
 
     def to_json(self) -> str:
         """The text of plan.json."""
@@ -58,7 +59,7 @@ class Plan:
         """Read plan.json; raises ArtifactError when it is none, or a step reads one behind it."""
         try:
             plan: Plan = decode(cls, json.loads(text))
-            for steps in (plan.before, plan.after):
+            for steps in (plan.before, plan.after, plan.kernels):
                 if any(not 0 <= read < number for number, step in enumerate(steps) for read in step.inputs):
                     raise ValueError("a step reads a later one")
         except (ValueError, RecursionError) as error:

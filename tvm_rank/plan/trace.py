@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -16,6 +16,7 @@ from te_schedules.pair.op import layers_of
 from te_schedules.pair.pool import NAME as PAIR_POOL
 from tvm_rank.plan.steps import Amount, Step
 
+Size = Callable[[Any], int]  # an extent as a number
 REQUESTS, ITEMS = "R", "N"
 # FLOPs for each element of the result, where it is not one; data movement has none
 PER_ELEMENT = {"softmax": 5, "nn.layer_norm": 8, "nn.batch_norm": 4, "nn.gelu": 8, "sigmoid": 4, "tanh": 5, "exp": 1, "log": 1}
@@ -27,12 +28,21 @@ MOVES = frozenset(
 
 
 def steps_of(mod: tvm.IRModule, function: str = "main") -> tuple[Step, ...]:
-    """The steps of a function, one for each call. Views of a tuple, renamed variables and constants are no steps."""
-    return _Trace(mod[function]).steps
+    """The steps of a function, one for each call. Views of a tuple, renamed variables and constants are no steps.
+
+    Kernels say in their attribute `rank.flops` how many operations they need for each row of their result; others count none.
+    """
+    flops = {
+        var.name_hint: int(other.attrs["rank.flops"])
+        for var, other in mod.functions_items()
+        if other.attrs and "rank.flops" in other.attrs
+    }
+    return _Trace(mod[function], flops).steps
 
 
 class _Trace:
-    def __init__(self, function: relax.Function):
+    def __init__(self, function: relax.Function, flops: Mapping[str, int]):
+        self.flops = flops
         self.sides = infer(function)
         self.symbols = list(relax.analysis.defined_symbolic_vars(function))
         self.made: dict[relax.Var, frozenset[int]] = {}  # variable -> the steps that its value comes from
@@ -58,13 +68,13 @@ class _Trace:
             operator=operator,
             side=str(self.sides[binding.var]),
             rows=_amount(lambda size: _rows(binding.var.ty, size), self.symbols),
-            flops=_amount(lambda size: _flops(call, binding.var.ty, operator, size), self.symbols),
+            flops=_amount(lambda size: self._flops(call, binding.var.ty, operator, size), self.symbols),
             bytes=_amount(lambda size: _bytes(call, binding.var.ty, size), self.symbols),
             inputs=tuple(sorted(reads)),
         )
 
-
-Size = Callable[[Any], int]  # an extent as a number
+    def _flops(self, call: relax.Call, result: Any, operator: str, size: Size) -> int:
+        return self.flops[operator] * _rows(result, size) if operator in self.flops else _flops(call, result, operator, size)
 
 
 def _amount(count: Callable[[Size], int], symbols: Sequence[tirx.Var]) -> Amount:
@@ -113,25 +123,20 @@ def _is_table(argument: relax.Expr) -> bool:
 
 
 def _flops(call: relax.Call, result: Any, operator: str, size: Size) -> int:
+    if isinstance(call.args and call.args[0], relax.GlobalVar):  # a kernel, which may have the name of an operator
+        return 0
     if operator == "matmul":
         return 2 * _elements(result, size) * size(call.args[0].ty.shape.values[-1])
     if operator == "rank.dense":
         return (2 * size(call.args[0].ty.shape.values[-1]) + 1) * _elements(result, size)
     if operator == PAIR_LAYERS:
-        return _pair_flops(call, result, size)
+        return layers_of(call).flops * _rows(result, size)
     if operator == PAIR_POOL:
         return 2 * size(call.args[1].ty.shape.values[1]) * _elements(result, size)
-    if operator.startswith("rank.") or operator in MOVES or isinstance(call.args and call.args[0], relax.GlobalVar):
+    if operator.startswith("rank.") or operator in MOVES:
         return 0
     counted = call.args[0].ty if operator in REDUCTIONS else result
     return PER_ELEMENT.get(operator, 1) * _elements(counted, size)
-
-
-def _pair_flops(call: relax.Call, result: Any, size: Size) -> int:
-    """The matrix of each item, and all layers over all pairs."""
-    layers = layers_of(call).layers
-    items, length = (size(extent) for extent in result.shape.values[:2])
-    return items * (2 * layers[0].depth * layers[0].units + length * sum((2 * k.depth + 1) * k.units for k in layers))
 
 
 def _bytes(call: relax.Call, result: Any, size: Size) -> int:
