@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from fuzzing import columns as arrow
+from fuzzing.vocabularies import BPE, PIECES
 
 Draw = random.Random
 Keys = dict[str, Any]
@@ -18,6 +19,7 @@ HASHES = {"std", "farm"}
 LIBM = ("sin", "cos", "exp", "log", "tanh", "atan", "sigmoid", "log10", "cosh", "asinh")
 VECTORS = ("len", "l2_norm", "squared_norm", "std_dev", "pop_std_dev", "variance", "pop_variance", "reduce_min", "reduce_max",
            "reduce_sum", "reduce_mean", "reduce_prod")  # fmt: skip
+SHORT = ("a", "ab", "ba", "abc|bc", "裙子", "连衣裙", "é|e", "kitten", "sitting|sit", "🙂b")
 OPERATORS = ("+", "-", "*", "/", "<", ">", "<=", ">=", "==", "!=", "&&", "||", "&", "|")
 
 
@@ -121,6 +123,39 @@ def _lookup(draw: Draw) -> Keys:
     return keys | ids | {"needDiscrete": True} | _some(draw, {"needKey": True, "default_lookup_value": "a"})
 
 
+def _custom(draw: Draw) -> Keys:
+    """A function that ships, or one of `fuzzing/functions.py`."""
+    name = draw.choice(["EditDistance", "SeqExpr", "clipped", "shared", "initials", "polynomial_hash", "steps"])
+    number = _some(draw, {"default_value": "7", "boundaries": [0, 1.5, 3, 9]})
+    if name == "EditDistance":
+        keys: Keys = {
+            "expression": ["item:short", "user:other"],
+            "value_type": "int32",
+            "encoding": draw.choice(["utf-8", "latin"]),
+        } | number
+    elif name == "SeqExpr":
+        keys = {"expression": ["item:one", "item:two"], "formula": formula(draw, 4, ("one", "two"))} | number
+    elif name == "clipped":
+        keys = {"expression": ["item:one", "user:two"]} | _some(draw, {"low": -5, "high": 0.5}) | _numbers(draw)
+    elif name == "shared":
+        keys = {"expression": ["user:t1", "item:t2"]} | _some(draw, {"weight": 3}) | number
+    elif name == "initials":
+        keys = {"expression": "item:utf8"} | _some(draw, {"most": 1}) | _ids(draw)
+    elif name == "polynomial_hash":
+        keys = {"expression": "item:t1"} | draw.choice([{"num_buckets": 100}, {"hash_bucket_size": 2**63 - 1}]) | {"value_dim": 0}
+    else:
+        keys = {"expression": "item:x1", "value_dim": 0, "boundaries": [-1, 0, 1]}
+    return {"operator_name": name} | keys | ({"separator": "|"} if name != "initials" else {})
+
+
+def _tokens(draw: Draw) -> Keys:
+    kind = draw.choice([{"vocab_file": BPE}, {"vocab_file": PIECES, "tokenizer_type": "sentencepiece"}])
+    more = _ids(draw) if draw.random() < 0.5 else _some(draw, {"value_dim": 2, "default_value": draw.choice(["ab 7", ""])})
+    if "hash_bucket_size" in more:
+        more |= _some(draw, {"output_type": "word"})
+    return {"expression": "item:utf8"} | kind | more
+
+
 CONFIGURATIONS: dict[str, Callable[[Draw], Keys]] = {
     "id_feature": lambda d: {"expression": "item:t1"} | _ids(d) | _some(d, {"weighted": True}) | _separated(d),
     "raw_feature": lambda d: {"expression": "item:r1"} | _numbers(d) | {"separator": "|"},
@@ -141,8 +176,8 @@ CONFIGURATIONS: dict[str, Callable[[Draw], Keys]] = {
     "regex_replace_feature": lambda d: {"expression": "item:utf8", "regex_pattern": d.choice(["a+", "(.)b", "[0-9]", ["x", "价"]]),
         "replacement": d.choice(["", "Z", "-"])} | _ids(d) | _some(d, {"replace_all": False, "icase": True}),
     "text_normalizer": lambda d: {"expression": "item:utf8", "parameter": d.choice([2, 4, 8, 12, 32, 60, 512, 556])} | _ids(d),
-    "custom_feature": lambda d: {"expression": ["item:utf8", "user:query"], "operator_name": "EditDistance", "value_type": "int32",
-        "encoding": d.choice(["utf-8", "latin"])} | _some(d, {"default_value": "7", "boundaries": [0, 1.5, 3, 9]}),
+    "custom_feature": _custom,
+    "tokenize_feature": _tokens,
     "integer ids": lambda d: {"feature_type": "id_feature", "expression": "item:integers", "separator": "|"} | _ids(d, integers=True),
 }  # fmt: skip
 """By name, which is the feature type unless the configuration says another."""
@@ -162,6 +197,9 @@ def batch(draw: Draw, rows: int) -> Columns:
             [draw.choice([None, "", " ".join(draw.choices(arrow.WORDS, k=draw.randint(1, 4)))]) for _ in range(rows)], pa.string()
         )
 
+    def short() -> pa.Array:
+        return pa.array([draw.choice([None, "", *SHORT]) for _ in range(rows)], pa.string())
+
     return numbers | ones | {
         "t1": arrow.values(draw, rows),
         "t2": arrow.values(draw, rows),
@@ -172,5 +210,6 @@ def batch(draw: Draw, rows: int) -> Columns:
         "nested": arrow.column(draw, rows, arrow.TEXT, lambda _r: arrow.nested(draw)),
         "integers": arrow.column(draw, rows, arrow.TEXT, lambda _r: b"|".join(arrow.integer_text(draw) for _ in range(draw.randrange(4)))),
         "utf8": utf8(),
-        "query": utf8(),
+        "short": short(),
+        "other": short(),
     }  # fmt: skip

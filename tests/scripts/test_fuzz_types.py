@@ -12,7 +12,6 @@ import pytest
 from tvm_rank.config.types import FEATURE_TYPES
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
-OWN_MODELS = {"tokenize_feature"}  # needs a vocabulary file: its own tests make one
 
 
 @pytest.fixture
@@ -41,11 +40,34 @@ def test_a_small_run_finds_no_difference_and_then_a_planted_one(fuzz, monkeypatc
     monkeypatch.setattr(fuzz, "BATCHES", 2)
     assert fuzz.run_type("combine_feature", 1500, 3, seed=3) > 0
     said = capsys.readouterr().out.splitlines()
-    assert len([line for line in said if "values differ" in line]) == 3
+    assert {line.partition('"feature_name": ')[2][:4] for line in said if "values differ" in line} == {'"f0"', '"f1"', '"f2"'}
 
 
 def test_every_type_has_random_configurations(fuzz):
     types = {
         keys.get("feature_type", name) for name in fuzz.CONFIGURATIONS for keys in fuzz.configurations(name, 3, random.Random(0))
     }
-    assert types == set(FEATURE_TYPES) - OWN_MODELS
+    assert types == set(FEATURE_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("custom_feature", "group"), ("tokenize_feature", "sequence"), ("text_normalizer", "plain"), ("id_feature", "sequence"),
+     ("combo_feature", "group"), ("integer ids", "plain")],
+)  # fmt: skip
+def test_a_small_run_of_a_form_finds_no_difference(fuzz, name, form):
+    assert fuzz.run_type(name, 1, 3, seed=5, form=form) == 0
+
+
+def test_sequences_are_of_every_form(fuzz):
+    import pyarrow as pa
+
+    draw = random.Random(1)
+    columns = [column for _ in range(6) for column in fuzz.sequence_batch(draw, 20).values()]
+    kinds = {column.type for column in columns}
+    assert {pa.string(), pa.list_(pa.string()), pa.list_(pa.list_(pa.string())), pa.list_(pa.float64())} <= kinds
+    assert all(len(column) == 20 for column in columns)
+    assert any(column.null_count for column in columns)
+    assert any(
+        b";" in (text or b"") for column in columns if column.type == pa.string() for text in column.cast(pa.binary()).to_pylist()
+    )
