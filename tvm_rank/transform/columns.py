@@ -102,8 +102,9 @@ def _lists(offsets: np.ndarray, values: pa.Array) -> pa.Array:
 
 
 def plan_columns(features: Sequence[Feature], *, with_lengths: bool) -> tuple[FeatureColumns, ...]:
-    """How each feature is written."""
-    return tuple(FeatureColumns(name=f.name, one_id=has_one_id(f), with_lengths=with_lengths) for f in features)
+    """How each feature is written; stubs, which other features read, are not."""
+    written = [feature for feature in features if not feature.stub]
+    return tuple(FeatureColumns(name=f.name, one_id=has_one_id(f), with_lengths=with_lengths) for f in written)
 
 
 def encode(
