@@ -42,7 +42,11 @@ FEATURE_PROBLEMS = [
         HASHED | {"boundaries": [1]},
         "features[0].boundaries: belongs to raw_feature, overlap_feature, lookup_feature",
     ),
-    (RAW | {"bucketize_boundaries": "1,2"}, "features[0].bucketize_boundaries: is a key of the legacy engine; write 'boundaries'"),
+    (RAW | {"bucketize_boundaries": "1,x"}, "features[0].bucketize_boundaries: wanted numbers with ',' between them, got the text"),
+    (
+        RAW | {"bucketize_boundaries": "1", "boundaries": [1]},
+        "features[0].bucketize_boundaries: is a key of the legacy engine; write",
+    ),
     (HASHED | {"value_dim": 1, "value_dimension": 1}, "features[0].value_dimension: the same key as 'value_dim'; keep one of them"),
     ({"feature_type": "id_feature"}, "features[0]: 'feature_name' is missing; give the feature a name"),
     (HASHED | {"feature_name": ""}, "features[0].feature_name: is empty; give the feature a name"),

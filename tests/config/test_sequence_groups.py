@@ -67,6 +67,13 @@ def test_features_of_a_group_read_each_other_by_their_own_names():
     assert features[2].feature_inputs == ("click__stub",)
 
 
+def test_keys_of_older_groups_are_accepted_and_their_default_is_that_of_features_without_one():
+    older = {"sequence_column": "click", "sequence_table": "item", "attribute_delim": "#", "default_value": "-1"}
+    own = ID | {"feature_name": "own", "default_value": "7"}
+    features = load(group(ID, own, ID | {"feature_name": "empty", "default_value": ""}, **older))
+    assert [feature.default_value for feature in features] == ["-1", "7", "-1"]
+
+
 @pytest.mark.parametrize(
     ("feature", "message"),
     [
@@ -74,7 +81,6 @@ def test_features_of_a_group_read_each_other_by_their_own_names():
         (group(3), "features[0].features[0]: wanted an object, got the number 3"),
         (group(ID, sequence_lenght=3), "features[0].sequence_lenght: unknown key of a sequence group; did you mean 'sequence_length'?"),
         (group(ID, sequence_delim=";;"), "features[0].sequence_delim: wanted exactly one ASCII character, got the text ';;'"),
-        (group(ID, sequence_table="t"), "features[0].sequence_table: is a key of an older engine; the columns of a group are named"),
         (group(ID, ID), "features[0].features[1].feature_name: 'click__item' is also the name of features[0].features[0]"),
         (group(ID | {"expression": "feature:x"}), "features[0].features[0]: the input 'feature:x' is no feature of this file"),
         (group(COMBO | {"sequence_fields": "when"}), "features[0].features[0].sequence_fields: wanted a list of input names"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from tvm_rank.config import keys
 from tvm_rank.config.inputs import DEFAULT_SEPARATOR, separators
 from tvm_rank.config.reader import Section, all_of, did_you_mean, one_of
-from tvm_rank.config.rtp import RTP, RTP_KEYS, translated
+from tvm_rank.config.rtp import RTP, RTP_KEYS, translated, with_boundaries
 from tvm_rank.config.sequence import Group, as_member, as_sequence, is_sequence, read_group
 from tvm_rank.config.spec import Feature
 from tvm_rank.config.types import FEATURE_TYPES, TYPE_KEYS, TYPES, UNSUPPORTED_TYPES
@@ -30,10 +30,12 @@ class FeatureReader:
         in_sequence = group is not None or is_sequence(section)
         given = section
         if in_sequence:
-            section = as_member(section)
+            section = as_member(section, group)
         if section.dialect == RTP:
             section = translated(section)
         kind = _feature_type(section)
+        if kind == "raw_feature":
+            section = with_boundaries(section)
         if not kind:
             return None
         _check_keys(section, kind)

@@ -43,6 +43,7 @@ TOP_IGNORED = (
 
 IGNORED = (
     "is_cache", "is_multi", "kv_separator", "max_partitions", "filter_freq", "steps_to_live", "normalizer_fn", "extra_combo_info",
+    "use_embedding_variable",
 )  # fmt: skip
 """For the trainer that wrote the feature: nothing here depends on them."""
 

@@ -88,6 +88,13 @@ def _id(section: Section) -> dict[str, Any]:
     return changes
 
 
+def with_boundaries(section: Section) -> Section:
+    """The section with the boundaries of `bucketize_boundaries` as `boundaries`: both dialects mean the same by it."""
+    if "bucketize_boundaries" not in section or "boundaries" in section:
+        return section
+    return section.without("bucketize_boundaries").changed(_raw(section))
+
+
 def _raw(section: Section) -> dict[str, Any]:
     if "bucketize_boundaries" not in section:
         return {}

@@ -14,12 +14,9 @@ from tvm_rank.config.reader import Section, describe, did_you_mean
 from tvm_rank.config.spec import CONST, FEATURE, Feature, Field, Sequence
 
 PREFIX = "sequence_"
-GROUP_KEYS = ("sequence_name", "sequence_length", "sequence_delim", "sequence_pk", "features", "group")
-OLD_KEYS = {
-    "sequence_column": "the columns of a group are named '<sequence_name>__<input>'",
-    "sequence_table": "the columns of a group are named '<sequence_name>__<input>'",
-    "attribute_delim": "write 'sequence_delim', and separate the values of an element by the separator",
-}
+GROUP_KEYS = ("sequence_name", "sequence_length", "sequence_delim", "sequence_pk", "features", "group", "default_value")
+GROUP_IGNORED = ("sequence_column", "sequence_table", "attribute_delim")
+"""Of older files: how one text held all attributes of the elements, where here each has a column."""
 DELIMITER = ";"
 SEVERAL_INPUTS = ("expr_feature", "custom_feature")  # also when one is given
 
@@ -32,14 +29,13 @@ class Group:
     length: int
     delimiter: str
     members: frozenset[str]  # their names in the file
+    default: str = "0"  # of features that give none
 
 
 def read_group(section: Section, read: Callable[[Section, Group], Feature | None]) -> list[tuple[str, Feature | None]]:
     """(path, feature or None) of each feature of a group, by `read`."""
     for key in section.known_keys():
-        if key in OLD_KEYS:
-            section.problem(key, f"is a key of an older engine; {OLD_KEYS[key]}")
-        elif key not in GROUP_KEYS:
+        if key not in GROUP_KEYS and key not in GROUP_IGNORED:
             section.problem(key, f"unknown key of a sequence group{did_you_mean(key, GROUP_KEYS)}")
     values = section.get("features") if "features" in section else []
     if not isinstance(values, list) or not values:
@@ -50,6 +46,7 @@ def read_group(section: Section, read: Callable[[Section, Group], Feature | None
         length=_length(section, 0),
         delimiter=_delimiter(section, DELIMITER),
         members=frozenset(str(value.get("feature_name")) for value in values if isinstance(value, dict)),
+        default=section.text("default_value", "") or "0",
     )
     read_features: list[tuple[str, Feature | None]] = []
     for index, value in enumerate(values):
@@ -64,13 +61,13 @@ def is_sequence(section: Section) -> bool:
     return section.boolean("is_sequence", False) or (isinstance(kind, str) and kind.startswith(PREFIX))
 
 
-def as_member(section: Section) -> Section:
+def as_member(section: Section, group: Group | None) -> Section:
     """The section as its feature type reads it: of the plain type, with a default for empty elements."""
     kind = section.get("feature_type") if "feature_type" in section else None
     if isinstance(kind, str):
         section = section.with_value("feature_type", kind.removeprefix(PREFIX))
     if "default_value" not in section or section.get("default_value") == "":
-        section = section.with_value("default_value", "0")
+        section = section.with_value("default_value", group.default if group else "0")
     return section
 
 
