@@ -9,7 +9,8 @@ They read and write only what they are told, so the last numbers of a run are do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,12 +18,30 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.column import DTYPES, Field, Word
-from te_schedules.feature import normalize
 from te_schedules.procedure import Procedure
 
 Expr = Any
 VECTOR = {"float32": 16, "float64": 8}  # numbers of the widest vector of any CPU target; LLVM splits it where vectors are narrower
 ROWS = 8  # whose bits are taken at once
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What becomes of each number: `emit(x, constants, dtype)` gives an expression, which may stand in a vector loop if `lanes`. Then
+    `constants` are `count` values of that dtype, else `constants(k)` is the k-th float64. `name` stands for it in names of procedures."""
+
+    name: str
+    count: int
+    lanes: bool
+    emit: Callable[[Expr, Any, str], Expr]
+
+    def bound(self, constants: Any, dtype: str) -> Sequence[Any]:
+        """The constants, read once."""
+        return [intrin.local(dtype, T.cast(constants[k], dtype)) for k in range(self.count)]
+
+
+PLAIN = Stage("plain", 0, True, lambda x, _constants, _dtype: x)
+"""The number as it is."""
 
 
 def each(count: Expr, stride: Expr, width: int, body: Callable[[Expr, Expr], None], *, vectors: bool = True) -> None:
@@ -39,24 +58,23 @@ def each(count: Expr, stride: Expr, width: int, body: Callable[[Expr, Expr], Non
 
 
 @cache
-def convert(source: str, target: str, normalizer: Any) -> Procedure:
-    """The procedure that writes `count` numbers of dtype `source` to `out` in dtype `target`, `stride` apart, normalized in that dtype by
-    a shape of `normalize.py`, whose numbers are `constants`."""
-    vectors = normalize.is_lanes(normalizer)
+def convert(source: str, target: str, stage: Stage) -> Procedure:
+    """The procedure that writes `count` numbers of dtype `source` to `out` in dtype `target`, `stride` apart, after a stage in that
+    dtype whose numbers are `constants`."""
 
     def emit(data, constants, count, out, stride) -> None:
-        bound = [intrin.local(target, T.cast(constants[k], target)) for k in range(normalize.constants_of(normalizer))]
+        bound = stage.bound(constants, target)
 
         def one(k: Expr, at: Expr) -> None:
             value = T.cast(data[k], target)
-            if vectors:
-                T.buffer_store(out, normalize.emit_lanes(normalizer, value, [b[0] for b in bound]), [at])
+            if stage.lanes:
+                T.buffer_store(out, stage.emit(value, [b[0] for b in bound], target), [at])
             else:
-                T.buffer_store(out, normalize.emit(normalizer, intrin.let(value), lambda c: constants[c], target), [at])
+                T.buffer_store(out, stage.emit(intrin.let(value), lambda c: constants[c], target), [at])
 
-        each(count, stride, VECTOR[target], one, vectors=vectors)
+        each(count, stride, VECTOR[target], one, vectors=stage.lanes)
 
-    name = f"rank_numbers_{source}_{target}_{normalize.name_of(normalizer)}"
+    name = f"rank_numbers_{source}_{target}_{stage.name}"
     parameters = {"data": f"{source}*", "constants": "float64*", "count": "int64", "out": f"{target}*", "stride": "int64"}
     return Procedure(name, parameters, emit)
 
@@ -69,7 +87,7 @@ def call_convert(
     out: Expr,
     *,
     stride: Expr = None,
-    normalizer: Any = None,
+    stage: Stage = PLAIN,
     constants: Expr = None,
 ) -> None:
     """Emit the conversion of the elements [first, first + count) of a field of numbers to the address `out`, by default side by side."""
@@ -78,7 +96,7 @@ def call_convert(
         with T.If(field[Word.FORM] == T.int64(int(form))), T.Then():
             size = 4 if dtype.endswith("32") else 8
             address = intrin.let(field[Word.DATA] + first * T.int64(size))
-            convert(dtype, target, normalizer).call(address, constants, count, out, stride)
+            convert(dtype, target, stage).call(address, constants, count, out, stride)
 
 
 def _bits(valid: Any, bit: Expr, block: Expr) -> Expr:
@@ -131,25 +149,25 @@ MARKS = Procedure("rank_nulls_marks", {"valid": "uint8*", "bit": "int64", "count
 
 
 @cache
-def finish(normalizer: Any) -> Procedure:
-    """The procedure that writes `count` float64 to `out` as float32, `stride` apart, normalized in float32; `fill` where a byte of `marks`
-    is not 0."""
+def finish(stage: Stage, dtype: str) -> Procedure:
+    """The procedure that writes `count` float64 to `out` as float32, `stride` apart, after a stage of lanes in a dtype; `fill` where a byte
+    of `marks` is not 0."""
 
     def emit(data, marks, constants, fill, count, out, stride) -> None:
-        bound = [intrin.local("float32", T.cast(constants[k], "float32")) for k in range(normalize.constants_of(normalizer))]
+        bound = stage.bound(constants, dtype)
         number = T.cast(fill, "float32")
 
         def one(k: Expr, at: Expr) -> None:
-            value = normalize.emit_lanes(normalizer, T.cast(data[k], "float32"), [b[0] for b in bound])
-            T.buffer_store(out, T.Select(marks[k] == T.uint8(0), value, number), [at])
+            value = stage.emit(T.cast(data[k], dtype), [b[0] for b in bound], dtype)
+            T.buffer_store(out, T.Select(marks[k] == T.uint8(0), T.cast(value, "float32"), number), [at])
 
         each(count, stride, VECTOR["float32"], one)
 
     parameters = {"data": "float64*", "marks": "uint8*", "constants": "float64*", "fill": "float64", "count": "int64", "out": "float32*",
                   "stride": "int64"}  # fmt: skip
-    return Procedure(f"rank_finish_{normalize.name_of(normalizer)}", parameters, emit)
+    return Procedure(f"rank_finish_{dtype}_{stage.name}", parameters, emit)
 
 
-def conversions(target: str, normalizers: set[Any]) -> list[Procedure]:
-    """All conversions to a dtype with these normalizers, and its nulls."""
-    return [nulls(target), *(convert(source, target, shape) for source in DTYPES.values() for shape in normalizers)]
+def conversions(target: str, stages: Iterable[Stage]) -> list[Procedure]:
+    """All conversions to a dtype with these stages, and its nulls."""
+    return [nulls(target), *(convert(source, target, stage) for stage in stages for source in DTYPES.values())]

@@ -10,19 +10,22 @@ that is no number (`tvm_rank.ops.typed_numbers.numbers_of`). `words` is the addr
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import dense_numbers, intrin
 from te_schedules.column import ElementField, Field, Word
 from te_schedules.procedure import Procedure
-from te_schedules.text import parse_float
+from te_schedules.text import decimals, parse_float
 from te_schedules.tokens import for_each_token
 
 Expr = Any
-ENDS = int(Word.DATA) + 1  # behind the words of a descriptor that are read here: the address of the ends of texts
+ENDS = int(Word.BYTES) + 1  # behind the words of a descriptor that are read here: the address of the ends of texts
 WORD_COUNT = ENDS + 1
+MOST_ROWS = 64  # of a block for FLAT
 CURSOR_WORDS = 2  # where TAKE goes on in a row of texts: element, address
 
 _LETTERS = b"0123456789+-.eEinftyaINFTYA"  # that a number can have
@@ -116,28 +119,46 @@ def _flat_texts(field: Field, rows, separator: Expr, fill: Expr, outputs, flat) 
     for letter in _LETTERS:
         with T.If(separator == T.int64(letter)), T.Then():
             intrin.assign(flat, 0)
+    direct = intrin.let(T.And(field[Word.STRIDE] == T.int64(1), T.Not(field.is_mapped)))
+    unread = intrin.array(MOST_ROWS, "uint8")
     one = T.And(field[Word.STRIDE] == T.int64(0), T.Not(field.is_mapped))  # one text serves all rows
     stop = intrin.let(T.if_then_else(one, first + T.int64(1), end))
-    with T.serial(first, T.if_then_else(flat[0] == T.int64(0), first, stop)) as row:
-        element, last = field.elements(row)
-        place = intrin.let(row - first)
-        begin, finish = intrin.local("int64", 0), intrin.local("int64", 0)
-        with T.If(element < last), T.Then():
-            a, b = field.text(element)
-            intrin.assign(begin, a)
-            intrin.assign(finish, b)
-        with T.If(begin[0] < finish[0]):
-            with T.Then():
-                address, stop_at = intrin.let(begin[0]), intrin.let(finish[0])
-                valid, value = _parsed(address, stop_at)
-                intrin.store("float64", _number_at(outputs[0], place), value)
-                with T.If(T.Not(valid)), T.Then():
-                    _clear_if_separated(flat, address, stop_at, separator)
-            with T.Else():
-                _store_missing(place, fill, outputs)
+    count = intrin.let(stop - first)
+    marks = intrin.let(intrin.address_of(unread))
+    with T.If(T.And(flat[0] == T.int64(1), direct)):
+        with T.Then():
+            begins, ends = field[Word.TEXT] + first * T.int64(4), field.ends + first * T.int64(4)
+            decimals.emit(begins, ends, field[Word.DATA], field[Word.BYTES], count, outputs[0], marks)
+            with T.If(field[Word.VALID] != T.int64(0)), T.Then():
+                dense_numbers.MARKS.call(field[Word.VALID], field[Word.VALID_BIT] + first, count, marks)
+        with T.Else(), T.serial(count) as k:
+            intrin.store("uint8", marks + k, T.uint8(1))
+    begin = intrin.let(T.if_then_else(flat[0] == T.int64(1), T.int64(0), count))  # now: the loop may clear `flat`
+    with T.serial(begin, count) as k, T.If(intrin.load("uint8", marks + k) != T.uint8(0)), T.Then():
+        _flat_text(field, (intrin.let(first + k), k), separator, fill, outputs, flat)
+    intrin.keep(unread)
     with T.serial(stop, end) as row:
         intrin.store("float64", _number_at(outputs[0], row - first), intrin.load("float64", outputs[0]))
         intrin.store("uint8", outputs[1] + (row - first), intrin.load("uint8", outputs[1]))
+
+
+def _flat_text(field: Field, row, separator: Expr, fill: Expr, outputs, flat) -> None:
+    """One text of any form, or none."""
+    element, last = field.elements(row[0])
+    begin, finish = intrin.local("int64", 0), intrin.local("int64", 0)
+    with T.If(element < last), T.Then():
+        a, b = field.text(element)
+        intrin.assign(begin, a)
+        intrin.assign(finish, b)
+    with T.If(begin[0] < finish[0]):
+        with T.Then():
+            address, stop_at = intrin.let(begin[0]), intrin.let(finish[0])
+            valid, value = _parsed(address, stop_at)
+            intrin.store("float64", _number_at(outputs[0], row[1]), value)
+            with T.If(T.Not(valid)), T.Then():
+                _clear_if_separated(flat, address, stop_at, separator)
+        with T.Else():
+            _store_missing(row[1], fill, outputs)
 
 
 def _clear_if_separated(flat, address: Expr, end: Expr, separator: Expr) -> None:
@@ -242,8 +263,8 @@ FLAT = Procedure(
     },
     _emit_flat,
 )
-"""Write the numbers of rows [first, end) to `out` and 1 to `missing` (bytes, 0 before) where there is none, and `fill` is NaN;
-`result`: 1, or 0 when a row may have several numbers, and then what was written is void."""
+"""Write the numbers of at most MOST_ROWS rows [first, end) to `out`, and 1 to `missing` (bytes, 0 before) where there is none and `fill`
+is NaN; `result`: 1, or 0 when a row may have several numbers, and then what was written is void."""
 
 COUNT = Procedure("rank_numbers_count", dict.fromkeys(("words", "row", "separator", "result"), "int64"), _emit_count)
 """Write to `result` how many numbers `row` has."""
@@ -266,4 +287,38 @@ TAKE = Procedure(
 """Write the numbers [at, at + lanes) of `row`, which has `count`, to `out`. One number stands for all, and `fill` where there is none.
 Several numbers of a text are taken part by part in order; `cursor` is the address of CURSOR_WORDS int64 to remember the place."""
 
-PROCEDURES = (FLAT, COUNT, TAKE, dense_numbers.MARKS, *dense_numbers.conversions("float64", {None}))
+PROCEDURES = (FLAT, COUNT, TAKE, dense_numbers.MARKS, *dense_numbers.conversions("float64", [dense_numbers.PLAIN]))
+
+
+class Block:
+    """The numbers of a block of rows of a field, in local arrays: `numbers` (float64) and `missing` (bytes) are addresses."""
+
+    def __init__(self, field: Field, separator: Expr):
+        self._words, self._numbers = intrin.array(WORD_COUNT, "int64"), intrin.array(MOST_ROWS, "float64")
+        self._missing, self._flat = intrin.array(MOST_ROWS, "uint8"), intrin.array(1, "int64")
+        self._separator = separator
+        self.words, self.numbers, self.missing, self._answer = (intrin.let(intrin.address_of(array)) for array in self._arrays)
+        copy_words(field, self.words)
+        intrin.store("int64", self._answer, T.int64(0))
+
+    @property
+    def _arrays(self) -> tuple[Any, ...]:
+        return self._words, self._numbers, self._missing, self._flat
+
+    def read(self, first: Expr, end: Expr) -> None:
+        """Emit the reading of at most MOST_ROWS rows."""
+        with T.serial(T.int64(MOST_ROWS // 8)) as k:
+            intrin.store("int64", self.missing + k * T.int64(8), T.int64(0))
+        FLAT.call(
+            self.words, first, end, self._separator, tirx.const(math.nan, "float64"), self.numbers, self.missing, self._answer
+        )
+
+    @property
+    def is_flat(self) -> Expr:
+        """Condition: the rows that were read have one number or none."""
+        return intrin.let(intrin.load("int64", self._answer)) == T.int64(1)
+
+    def keep(self) -> None:
+        """Emit the end of the arrays' lives."""
+        for array in self._arrays:
+            intrin.keep(array)

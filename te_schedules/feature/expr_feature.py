@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import dense_numbers, field_numbers, intrin
-from te_schedules.feature import expr_rows, lanes
+from te_schedules.feature import expr_rows, lanes, normalize
 from te_schedules.feature.kind import Column, Kind
 from te_schedules.feature.typed_numbers import TypedNumber
 from te_schedules.procedure import Procedure
@@ -43,8 +43,8 @@ class ExprKind(Kind):
     def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
         """The formulas of the columns, and the walks over rows."""
         columns = list(columns)
-        shapes = {kind.normalizer for column in columns if isinstance(kind := column.kind, cls) and kind.typed.is_lanes}
-        finishes = map(dense_numbers.finish, shapes)
+        kinds = [kind for column in columns if isinstance(kind := column.kind, cls) and kind.typed.is_lanes]
+        finishes = [dense_numbers.finish(normalize.stage(kind.normalizer), "float32") for kind in kinds]
         return [*expr_rows.PROCEDURES, *finishes, *lanes.procedures(tree for column in columns for tree in column.trees)]
 
     @property
@@ -145,7 +145,7 @@ class _Rows:
     def finish(self, normalizer: Any, constants: Expr, fill: Expr, count: Expr, out: tuple[Expr, Expr]) -> None:
         """Emit the results of a simple window as float32 at `out` (address, stride); `fill` for rows without one."""
         work = self._work
-        dense_numbers.finish(normalizer).call(work.results, work.missing, constants, fill, count, *out)
+        dense_numbers.finish(normalize.stage(normalizer), "float32").call(work.results, work.missing, constants, fill, count, *out)
 
     @property
     def _is_flat(self) -> Expr:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.dense_numbers import PLAIN, Stage
 from te_schedules.feature import formula
 
 # name -> (number of float constants, emitter(x, constants, dtype))
@@ -62,26 +64,16 @@ SIMPLE = {"minmax": (2, _minmax), "zscore": (2, _zscore), "log10": (2, _log10)}
 LANES = ("minmax", "zscore")  # whose expression may stand in a vector loop
 
 
-def is_lanes(shape: Any) -> bool:
-    """True for no normalizer, and for one that `emit_lanes` knows."""
-    return shape is None or shape in LANES
-
-
-def emit_lanes(shape: Any, x, constants: Sequence):
-    """The normalized value as one expression; `constants` in the dtype of x."""
-    return x if shape is None else SIMPLE[shape][1](x, constants.__getitem__, "")
-
-
-def constants_of(shape: Any) -> int:
-    """How many of the constants of the column a loop over its numbers keeps at hand; a formula reads its own."""
-    return SIMPLE[shape][0] if shape in LANES else 0
-
-
-def name_of(shape: Any) -> str:
-    """A name that stands for the shape, and for no other."""
-    if shape is None or isinstance(shape, str):
-        return shape or "plain"
-    return hashlib.blake2b(repr(shape).encode(), digest_size=7).hexdigest()
+@cache
+def stage(shape: Any) -> Stage:
+    """A shape for many numbers at a time."""
+    if shape is None:
+        return PLAIN
+    if shape in LANES:
+        count, emitter = SIMPLE[shape]
+        return Stage(shape, count, True, lambda x, constants, dtype: emitter(x, constants.__getitem__, dtype))
+    name = shape if isinstance(shape, str) else hashlib.blake2b(repr(shape).encode(), digest_size=7).hexdigest()
+    return Stage(name, 0, False, lambda x, constants, dtype: emit(shape, x, constants, dtype))
 
 
 def emit(shape, x, constant: Callable[[int], object], dtype: str):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import dense_numbers, intrin
+from te_schedules import dense_numbers, field_numbers, intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.column import Word
 from te_schedules.feature import normalize
@@ -52,8 +52,15 @@ class RawKind(Kind):
     @classmethod
     def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
         """Conversions of numbers side by side."""
-        normalizers = {column.kind.normalizer for column in columns if isinstance(column.kind, cls) and not column.kind.bucketized}
-        return dense_numbers.conversions("float32", normalizers) if normalizers else []
+        kinds = [kind for column in columns if isinstance(kind := column.kind, cls)]
+        stages = [kind.stage for kind in kinds if not kind.bucketized]
+        finishes = [dense_numbers.finish(stage, "float64") for stage in stages if stage.lanes]
+        return [*dense_numbers.conversions("float32", stages), *finishes, *field_numbers.PROCEDURES] if stages else []
+
+    @property
+    def stage(self) -> dense_numbers.Stage:
+        """The normalizer for many numbers at a time."""
+        return normalize.stage(self.normalizer)
 
     def emit_ids(self, scope, row, accept) -> None:
         """Emit the bucket ids of one row."""
@@ -78,7 +85,30 @@ class RawKind(Kind):
             with T.Then():
                 self._emit_flat((begin, first_row, intrin.let(end_row - first_row)), scope, out)
             with T.Else():
-                super().emit_number_rows(scope, first_row, end_row, out)
+                if self.stage.lanes:
+                    self._emit_texts(scope, first_row, end_row, out)
+                else:
+                    super().emit_number_rows(scope, first_row, end_row, out)
+
+    def _emit_texts(self, scope, first_row, end_row, out) -> None:
+        """Texts of one number a row some at once, all others row by row."""
+        field, most = scope.fields[0], field_numbers.MOST_ROWS
+        single = intrin.let(T.And(T.And(field.is_text, field.is_scalar), scope.int("dimension") == T.int64(1)))
+        block = field_numbers.Block(field, scope.int("separator"))
+        step = intrin.let(T.if_then_else(single, T.int64(most), T.max(end_row - first_row, T.int64(1))))
+        with T.serial((end_row - first_row + step - T.int64(1)) // step) as window:
+            first = intrin.let(first_row + window * step)
+            end = intrin.let(T.min(first + step, end_row))
+            with T.If(single), T.Then():
+                block.read(first, end)
+            with T.If(block.is_flat):
+                with T.Then():
+                    constants, fill = scope.float_address(scope.int("normalizer_at")), scope.float_at(scope.int("defaults_at"))
+                    finish = dense_numbers.finish(self.stage, "float64")
+                    finish.call(block.numbers, block.missing, constants, fill, end - first, out.address(first), out.stride)
+                with T.Else():
+                    super().emit_number_rows(scope, first, end, out)
+        block.keep()
 
     def _emit_flat(self, rows, scope, out) -> None:
         """All numbers in one run if they lie as densely in the output, or are one a row; else a run for each row."""
@@ -92,7 +122,7 @@ class RawKind(Kind):
         with T.serial(runs) as run:
             address, element = out.address(first_row + run), intrin.let(begin + run * width)
             dense_numbers.call_convert(
-                field, "float32", element, count, address, stride=stride, normalizer=self.normalizer, constants=constants
+                field, "float32", element, count, address, stride=stride, stage=self.stage, constants=constants
             )
             with T.If(T.And(field.is_scalar, field[Word.VALID] != T.int64(0))), T.Then():
                 bit, fill = field[Word.VALID_BIT] + element, scope.float_at(scope.int("defaults_at"))

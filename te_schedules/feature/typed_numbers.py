@@ -32,7 +32,7 @@ class TypedNumber:
     @property
     def is_lanes(self) -> bool:
         """True when numbers are rounded to float32 and then normalized by what `dense_numbers.finish` knows."""
-        return self.value_type == "float" and not self.bucketizer and normalize.is_lanes(self.normalizer)
+        return self.value_type == "float" and not self.bucketizer and normalize.stage(self.normalizer).lanes
 
     def bind(self, scope) -> None:
         """Read the constants before the row loop."""

@@ -7,6 +7,8 @@ from te_schedules.intrin import Word
 COUNT = 8
 ZEROS = 0x3030303030303030  # the text "00000000"
 _HIGH_HALVES = 0xF0F0F0F0F0F0F0F0
+PAIRS = 0x000000FF000000FF  # every other pair of digits; their weights in the upper half of the sum:
+OUTER, INNER = 100 + (1_000_000 << 32), 1 + (10_000 << 32)
 
 
 def are_digits(text: Word):
@@ -18,7 +20,11 @@ def are_digits(text: Word):
 
 def value_of(text: Word) -> Word:
     """The number that eight ASCII digits write."""
-    pairs = text - ZEROS
+    return number_of(text - ZEROS)
+
+
+def number_of(pairs: Word) -> Word:
+    """The number of eight digits, each a byte of 0 to 9."""
     pairs = pairs * 10 + (pairs >> 8)  # bytes 0, 2, 4, 6 are the four pairs
-    outer, inner = pairs & 0x000000FF000000FF, (pairs >> 16) & 0x000000FF000000FF
-    return (outer * (100 + (1_000_000 << 32)) + inner * (1 + (10_000 << 32))) >> 32
+    outer, inner = pairs & PAIRS, (pairs >> 16) & PAIRS
+    return (outer * OUTER + inner * INNER) >> 32

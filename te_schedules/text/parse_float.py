@@ -3,7 +3,8 @@
     [+-] digits, at least one, with at most one point; then perhaps [eE] [+-] digits
     [+-] inf | infinity | nan, in any case
 
-Up to 19 digits go through one 128-bit product (`eisel_lemire.py`). Of more digits, the first 19 are tried as they are and plus one:
+Short ones are read as one word (`short_decimal.py`). Of the others, up to 19 digits go through one 128-bit product
+(`eisel_lemire.py`). Of more digits, the first 19 are tried as they are and plus one:
 if both give the same double, that is it; if not, all digits are compared with the middle of the two (`midpoint.py`).
 
 Code size: about 4 KB of machine code at each place it is emitted, most of it for the rare long texts, so emit it once in a loop.
@@ -18,7 +19,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.intrin import Word
-from te_schedules.text import digits, eisel_lemire, midpoint
+from te_schedules.text import digits, eisel_lemire, midpoint, short_decimal
 from te_schedules.text.cursor import Cursor
 
 Expr = Any
@@ -47,6 +48,14 @@ def emit(address, length):
     valid: condition, the text is a number · value: float64, 0 unless valid; infinity beyond the largest double; -0.0 keeps its sign
     """
     valid, bits = intrin.local("bool", T.bool(False)), intrin.local("uint64", 0)
+    short_decimal.emit(valid, bits, address, length)
+    with T.If(T.Not(valid[0])), T.Then():
+        _emit_any(valid, bits, address, length)
+    return T.bind(valid[0]), T.bind(T.reinterpret("float64", bits[0]))
+
+
+def _emit_any(valid, bits, address, length) -> None:
+    """Set both, `bits` only if the text is a number."""
     end = T.bind(address + length)
     cursor = Cursor(address, end)
     negative = cursor.skip_sign()
@@ -60,7 +69,7 @@ def emit(address, length):
         with T.Else():
             _name(valid, bits, first, T.bind(end - first))
     sign = Word.of(T.cast(T.And(negative, valid[0]), "uint64")) << 63
-    return T.bind(valid[0]), T.bind(T.reinterpret("float64", (Word.let(bits[0]) | sign).expr))
+    intrin.assign(bits, (Word.let(bits[0]) | sign).expr)
 
 
 def _walk(cursor: Cursor):

@@ -1,4 +1,4 @@
-"""Texts of fewer than eight bytes as one word."""
+"""Texts of at most eight bytes as one word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from te_schedules.intrin import Word
 
 
 def load(address, length) -> Word:
-    """The 1..7 bytes at `address` as a little-endian number. Reads only these bytes."""
+    """The 1..8 bytes at `address` as a little-endian number. Reads only these bytes."""
     number = intrin.local("uint64", 0)
 
     def byte(offset) -> Word:

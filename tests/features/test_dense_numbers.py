@@ -22,6 +22,10 @@ FG = {
         {"feature_name": "log10", "feature_type": "raw_feature", "expression": "item:x", "normalizer": "method=log10,threshold=1"},
         {"feature_name": "vector", "feature_type": "raw_feature", "expression": "item:v", "value_dim": 3, "default_value": "7",
          "normalizer": "method=minmax,min=0.1,max=3"},
+        {"feature_name": "text", "feature_type": "raw_feature", "expression": "item:t", "default_value": "0.1",
+         "normalizer": "method=zscore,mean=0.1,standard_deviation=0.3"},
+        {"feature_name": "text_formula", "feature_type": "expr_feature", "expression": "t * 3", "variables": ["item:t"], "separator": "|",
+         "default_value": "-1"},
         {"feature_name": "formula", "feature_type": "expr_feature", "expression": "x * 2 - y", "variables": ["item:x", "item:y"],
          "default_value": "4"},
         {"feature_name": "scaled", "feature_type": "expr_feature", "expression": "x + 1", "variables": ["item:x"], "fill_missing": "3",
@@ -62,7 +66,20 @@ def make(seed: int, count: int, dtype: pa.DataType, nulls: float, offset: int) -
         v = pa.concat_arrays([v.slice(0, count // 2 + offset), pa.array([None], v.type), v.slice(count // 2 + offset + 1)])
         w = pa.concat_arrays([pa.array([[None, 1, 2]], w.type), w.slice(1)])
     x, y = (numbers(rng, count + offset, dtype, nulls) for _ in range(2))
-    return {name: column.slice(offset) for name, column in {"x": x, "y": y, "v": v, "w": w}.items()}
+    columns = {"x": x, "y": y, "v": v, "w": w, "t": texts(rng, count + offset, nulls)}
+    return {name: column.slice(offset) for name, column in columns.items()}
+
+
+def texts(rng: np.random.Generator, count: int, nulls: float) -> pa.Array:
+    """Decimals short and long, what is no number, nothing; a null may have bytes all the same."""
+    odd = ["x", "1e3", "-", "+.5", "-0", "nan", "123456789", "-12345678", "0.30000000000000004", "1.2.3", "." * 9, "½", ""]
+    some = [f"{number:.{digits}f}" for number, digits in zip(rng.normal(0, 900, count), rng.integers(0, 6, count), strict=True)]
+    strange = rng.random(count) < nulls
+    array = pa.array([str(rng.choice(odd)) if use else text for text, use in zip(some, strange, strict=True)])
+    if not nulls:
+        return array
+    valid = pa.array(rng.random(count) < nulls, mask=rng.random(count) < nulls).buffers()[0]
+    return pa.StringArray.from_buffers(count, *array.buffers()[1:], null_bitmap=valid)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -75,7 +92,7 @@ def test_blocks_of_numbers_are_what_the_references_say(program, dtype: pa.DataTy
 
 def test_one_row_serves_all(program):
     columns = make(1, 40, pa.float64(), 0.3, 0)
-    for name in ("x", "v"):
+    for name in ("x", "v", "t"):
         for k in (0, 20):  # 20 is null in v
             check(program, columns | {name: columns[name].slice(k, 1)}, 40)
 
@@ -90,12 +107,23 @@ def test_lists_of_another_length_are_refused_with_their_row(program):
 
 
 def test_an_engine_writes_the_same_numbers_between_those_of_other_features(tmp_path):
-    names = ("plain", "zscore", "vector", "formula")
+    names = ("plain", "zscore", "vector", "formula", "text", "text_formula")
     features = {feature["feature_name"]: feature for feature in FG["features"] if feature["feature_name"] in names}
     engine = engine_of(tmp_path, features, {name: 3 if name == "vector" else 1 for name in names}, None)
     for dtype in DTYPES:
         columns = make(5, 150, dtype, 0.3, 3)
-        got = engine.rank(user={"any": [1]}, items={name: columns[name] for name in ("x", "y", "v")})
+        got = engine.rank(user={"any": [1]}, items={name: columns[name] for name in ("x", "y", "v", "t")})
         for feature in load_config({"features": list(features.values())}).features:
             wanted = reference(feature, [columns[field.name] for field in feature.fields], 150, "std")
             np.testing.assert_array_equal(got[f"{feature.name}_out"], wanted.dense, err_msg=feature.name)
+
+
+def test_one_text_of_several_values_among_others(program):
+    columns = make(4, 300, pa.float64(), 0.0, 0)
+    columns["t"] = pa.array(["1.5" if k != 130 else "x|y" for k in range(300)])
+    with pytest.raises(RowError, match=r"text_formula.*130|130.*text_formula"):
+        program(columns)
+    columns["t"] = pa.array(["1.5" if k != 130 else "2.5|" for k in range(300)])  # one value, and an empty one
+    check_only = program(columns)["text_formula"].dense[:, 0]
+    assert check_only[130] == 7.5
+    assert (np.delete(check_only, 130) == 4.5).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -199,3 +200,16 @@ def test_nothing_outside_the_text_is_read(kernel, guarded_pages):
             valid, values = kernel.rows(np.array([place]))
             assert valid.tolist() == [bool(PATTERN.fullmatch(text))]
             assert same(values.tolist()[0], float(text) if valid[0] else 0.0)
+
+
+def test_short_texts_of_every_form(kernel):
+    """Those that are read as one word: every place of a point, a sign, and of a byte that is no digit."""
+    alphabet = b"059.+-e/:\x00\xb0\xff"
+    texts = [bytes(text) for size in range(1, 5) for text in itertools.product(alphabet, repeat=size)]
+    rng = random.Random(8)
+    for size in range(5, 11):
+        texts += [bytes(rng.choices(alphabet, weights=[9, 9, 9, 3, 1, 1, 1, 1, 1, 1, 1, 1], k=size)) for _ in range(4000)]
+        for place in range(size + 1):
+            number = b"%0*d" % (size, rng.randrange(10**size))
+            texts += [sign + number[:place] + b"." + number[place:] for sign in (b"", b"-", b"+")]
+    check(kernel, texts)
