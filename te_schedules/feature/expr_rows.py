@@ -15,7 +15,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import field_numbers, intrin
+from te_schedules import field_numbers, flat_numbers, intrin
 from te_schedules.feature.lanes import FORMULA, LANES
 from te_schedules.procedure import Procedure
 
@@ -80,7 +80,7 @@ def _emit_block(memory, variables, reductions, formula, numbers, fill, separator
     with T.serial(T.int64(LANES // 8)) as k:
         intrin.store("int64", work.missing + k * T.int64(8), T.int64(0))
     with T.serial(variables) as v, T.If(flat[0] == T.int64(1)), T.Then():
-        field_numbers.FLAT.call(work.words(v), first, end, separator, fill, work.array(v), work.missing, work.answer)
+        flat_numbers.FLAT.call(work.words(v), first, end, separator, fill, work.array(v), work.missing, work.answer)
         intrin.assign(flat, intrin.load("int64", work.answer))
     with T.If(flat[0] == T.int64(1)), T.Then():
         FORMULA.call(formula, work.arrays, numbers, work.reduced, end - first, work.results)
@@ -197,4 +197,4 @@ PART = Procedure(
 )
 """Set the results [at, at + lanes) of a row that COUNT has seen; parts in order."""
 
-PROCEDURES = (*field_numbers.PROCEDURES, BLOCK, COUNT, PART)
+PROCEDURES = (*field_numbers.PROCEDURES, *flat_numbers.PROCEDURES, BLOCK, COUNT, PART)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import dense_numbers, field_numbers, intrin
+from te_schedules import dense_numbers, flat_numbers, intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.column import Word
 from te_schedules.feature import normalize
@@ -55,7 +55,7 @@ class RawKind(Kind):
         kinds = [kind for column in columns if isinstance(kind := column.kind, cls)]
         stages = [kind.stage for kind in kinds if not kind.bucketized]
         finishes = [dense_numbers.finish(stage, "float64") for stage in stages if stage.lanes]
-        return [*dense_numbers.conversions("float32", stages), *finishes, *field_numbers.PROCEDURES] if stages else []
+        return [*dense_numbers.conversions("float32", stages), *finishes, *flat_numbers.PROCEDURES] if stages else []
 
     @property
     def stage(self) -> dense_numbers.Stage:
@@ -92,9 +92,9 @@ class RawKind(Kind):
 
     def _emit_texts(self, scope, first_row, end_row, out) -> None:
         """Texts of one number a row some at once, all others row by row."""
-        field, most = scope.fields[0], field_numbers.MOST_ROWS
+        field, most = scope.fields[0], flat_numbers.MOST_ROWS
         single = intrin.let(T.And(T.And(field.is_text, field.is_scalar), scope.int("dimension") == T.int64(1)))
-        block = field_numbers.Block(field, scope.int("separator"))
+        block = flat_numbers.Block(field, scope.int("separator"))
         step = intrin.let(T.if_then_else(single, T.int64(most), T.max(end_row - first_row, T.int64(1))))
         with T.serial((end_row - first_row + step - T.int64(1)) // step) as window:
             first = intrin.let(first_row + window * step)
