@@ -16,7 +16,7 @@ CORE = [
 ]
 TUNE = ["cloudpickle>=3", "psutil>=5.9", "tornado>=6.3", "xgboost>=2"]
 RAY = ["ray[data]>=2.30"]  # transform --engine ray
-BENCH = ["onnxruntime>=1.19"]
+BENCH = ["onnxruntime>=1.19", "polars>=1.20"]
 TEXT = [
     "OpenCC>=1.1.9",
     "sentencepiece>=0.2",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 
 from tvm_rank.output import FeatureOutput
 
+SIZE = 1_000_003  # buckets
 _M, _SEED, _SHIFT = np.uint64(0xC6A4A7935BD1E995), np.uint64(0xC70F6907), np.uint64(47)
 
 
@@ -56,17 +56,28 @@ def ids(values: np.ndarray, lengths: np.ndarray) -> FeatureOutput:
 
 def dense(numbers: np.ndarray) -> FeatureOutput:
     """One float32 a row."""
-    return FeatureOutput(dense=numbers.astype(np.float32).reshape(-1, 1))
+    return FeatureOutput(dense=numbers.astype(np.float32, copy=False).reshape(-1, 1))
+
+
+def filled(columns: Sequence[pa.Array], numbers: np.ndarray, default: float) -> FeatureOutput:
+    """Numbers, but a default where one of the columns is null."""
+    valid = [column.is_valid().to_numpy(zero_copy_only=False) for column in columns if column.null_count]
+    return dense(np.where(np.logical_and.reduce(valid), numbers, np.float32(default)) if valid else numbers)
+
+
+def plain(column: pa.Array) -> np.ndarray:
+    """The numbers of a column, NaN where it is null."""
+    return column.to_numpy(zero_copy_only=False)
 
 
 def numbers(texts: pa.Array) -> np.ndarray:
-    """Doubles of texts."""
-    return pc.cast(texts, pa.float64()).to_numpy()
+    """Doubles of texts, NaN where one is null."""
+    return plain(pc.cast(texts, pa.float64()))
 
 
 def sums(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The sum of each row, from the first value to the last; no row is empty."""
-    return np.bincount(rows_of(lengths), weights=values, minlength=len(lengths))
+    return np.add.reduceat(values, np.cumsum(lengths) - lengths)
 
 
 def codes(*columns: pa.Array) -> list[np.ndarray]:
@@ -96,8 +107,3 @@ def nested(texts: Sequence[str], categories: Sequence[str], items: Sequence[str]
             table[name] = dict(pair.split(":") for pair in inner.split(","))
         found.append(float(table.get(category, {}).get(item, 0.0)))
     return dense(np.array(found))
-
-
-def first_places(lengths: np.ndarray) -> np.ndarray:
-    """Where each row begins among the values."""
-    return np.array([0, *itertools.accumulate(lengths.tolist())][:-1])

@@ -11,20 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benching import numpy_way as way
+from benching import polars_way as polars
+from benching.numpy_way import SIZE
 from tvm_rank.output import FeatureOutput
 
-SIZE = 1_000_003
+MEAN, DEVIATION, DEFAULT, NULLS = 0.1, 0.3, 0.5, 0.1
 Columns = Mapping[str, pa.Array]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """`keys` of the feature (its type and what goes with it), `columns`, `plain` (the NumPy way), and how many `values` go in."""
+    """`keys` of the feature (its type and what goes with it), `columns`, the `ways` of doing the same by name, and how many `values` go in."""
 
     name: str
     keys: dict[str, Any]
     columns: Columns
-    plain: Callable[[Columns], FeatureOutput]
+    ways: Mapping[str, Callable[[Columns], FeatureOutput]]
     values: int
 
 
@@ -49,20 +51,25 @@ def workloads(rows: int, seed: int) -> list[Workload]:
     total = int(lengths.sum())
     several, one = _texts(draw, total, words), _texts(draw, rows, words)
     listed, other = _lists(several, lengths), _lists(_texts(draw, total, words), lengths)
-    floats, more = pa.array(draw.normal(size=rows)), pa.array(draw.normal(size=rows))
+    full = pa.array(draw.normal(size=rows))
+    floats, more = (pa.array(draw.normal(size=rows), mask=draw.random(rows) < NULLS) for _ in range(2))
     decimals = pa.array([f"{x:.4f}" for x in draw.normal(size=total)])
+    some = pc.if_else(pa.array(draw.random(rows) < NULLS), None, decimals.slice(0, rows))
     mask = pa.array(np.where(draw.random(total) < 0.5, "true", "false"))
     weights = pa.MapArray.from_arrays(listed.offsets, several, pa.array(draw.normal(size=total).astype(np.float32)))
     vectors = [_lists(pa.array(draw.normal(size=8 * rows)), np.full(rows, 8)) for _ in range(2)]
     nested = pa.array([f"c1^i{k % 5}:1.5,i7:2|c2^i1:{k % 9},i2:4" for k in range(rows)])
     columns = {
         "words": _joined(several, lengths), "list": listed, "other": other, "one": one, "two": _texts(draw, rows, words),
-        "a": floats, "b": more, "decimal": decimals.slice(0, rows), "decimals": _joined(decimals, lengths),
+        "a": floats, "b": more, "full": full, "decimal": some, "decimals": _joined(decimals, lengths),
         "mask": _joined(mask, lengths), "weights": weights, "u": vectors[0], "v": vectors[1], "nested": nested,
         "category": pa.array(["c1", "c2", "c3"]).take(pa.array(draw.integers(0, 3, rows))),
         "item": pa.array([f"i{k}" for k in range(9)]).take(pa.array(draw.integers(0, 9, rows))),
     }  # fmt: skip
-    return [Workload(name, keys, columns, plain, total if many else rows) for name, keys, plain, many in _CASES]
+    ways = {
+        name: {"NumPy": plain} | ({"polars": query} if query and polars.IS_THERE else {}) for name, _, plain, query, _ in _CASES
+    }
+    return [Workload(name, keys, columns, ways[name], total if many else rows) for name, keys, _, _, many in _CASES]
 
 
 def _sparse(**keys: Any) -> dict[str, Any]:
@@ -109,17 +116,17 @@ def _dot_of_keys(c: Columns) -> FeatureOutput:
 
 
 def _formula(c: Columns) -> FeatureOutput:
-    a, b = c["a"].to_numpy(), c["b"].to_numpy()
-    return way.dense(np.where(a > b, a * 2 - b, b / (1 + np.abs(a))))
+    a, b = way.plain(c["a"]), way.plain(c["b"])
+    return way.filled([c["a"], c["b"]], np.where(a > b, a * 2 - b, b / (1 + np.abs(a))), 0)
 
 
 def _functions(c: Columns) -> FeatureOutput:
-    a, b = c["a"].to_numpy(), c["b"].to_numpy()
-    return way.dense(1 / (1 + np.exp(-a)) * np.log(np.abs(b) + 1))
+    a, b = way.plain(c["a"]), way.plain(c["b"])
+    return way.filled([c["a"], c["b"]], 1 / (1 + np.exp(-a)) * np.log(np.abs(b) + 1), 0)
 
 
 def _text_formula(c: Columns) -> FeatureOutput:
-    return way.dense(way.numbers(c["decimal"]) * 2 - c["b"].to_numpy())
+    return way.filled([c["decimal"], c["b"]], way.numbers(c["decimal"]) * 2 - way.plain(c["b"]), 0)
 
 
 def _dot(c: Columns) -> FeatureOutput:
@@ -146,12 +153,18 @@ def _sliced(c: Columns) -> FeatureOutput:
 
 def _raw(column: str) -> Callable[[Columns], FeatureOutput]:
     def plain(c: Columns) -> FeatureOutput:
-        mean, deviation = np.float32(0.1), np.float32(0.3)
-        if column == "a":
-            return way.dense((c["a"].to_numpy().astype(np.float32) - mean) / deviation)
-        return way.dense((way.numbers(c[column]) - np.float64(mean)) / np.float64(deviation))
+        mean, deviation = np.float32(MEAN), np.float32(DEVIATION)
+        if column != "decimal":
+            return way.filled([c[column]], (way.plain(c[column]).astype(np.float32) - mean) / deviation, DEFAULT)
+        return way.filled([c[column]], (way.numbers(c[column]) - np.float64(mean)) / np.float64(deviation), DEFAULT)
 
     return plain
+
+
+def _bucketized(c: Columns) -> FeatureOutput:
+    ids = np.searchsorted(np.asarray(BOUNDARIES, np.float32), way.plain(c["a"]).astype(np.float32), side="right")
+    ids = np.where(c["a"].is_valid().to_numpy(zero_copy_only=False), ids, np.searchsorted(BOUNDARIES, DEFAULT, side="right"))
+    return way.ids(ids, np.ones(len(ids)))
 
 
 def _crossed(c: Columns) -> FeatureOutput:
@@ -162,29 +175,43 @@ def _matched(c: Columns) -> FeatureOutput:
     return way.nested(c["nested"].to_pylist(), c["category"].to_pylist(), c["item"].to_pylist())
 
 
-_ZSCORE = {"normalizer": "method=zscore,mean=0.1,standard_deviation=0.3"}
+_ZSCORE = {"normalizer": f"method=zscore,mean={MEAN},standard_deviation={DEVIATION}", "default_value": str(DEFAULT)}
+_SCALE = (float(np.float32(MEAN)), float(np.float32(DEVIATION)), DEFAULT)
+BOUNDARIES = [k / 4 for k in range(-8, 9)]
 _AB = {"feature_type": "expr_feature", "variables": ["item:a", "item:b"]}
-# name, keys, the NumPy way, whether its values are those of rows of several
-_CASES: list[tuple[str, dict[str, Any], Callable[[Columns], FeatureOutput], bool]] = [
-    ("id_feature, text", _sparse(feature_type="id_feature", expression="item:words", separator="|"), _split_ids("words"), True),
-    ("id_feature, list", _sparse(feature_type="id_feature", expression="item:list"), _split_ids("list"), True),
-    ("raw_feature, text", {"feature_type": "raw_feature", "expression": "item:decimal"} | _ZSCORE, _raw("decimal"), False),
-    ("raw_feature, number", {"feature_type": "raw_feature", "expression": "item:a"} | _ZSCORE, _raw("a"), False),
-    ("combo_feature", _sparse(feature_type="combo_feature", expression=["item:one", "item:two"]), _crossed, False),
+Way = Callable[[Columns], FeatureOutput]
+# name, keys, the NumPy way, the polars way, whether its values are those of rows of several
+_CASES: list[tuple[str, dict[str, Any], Way, Way | None, bool]] = [
+    ("id_feature, text", _sparse(feature_type="id_feature", expression="item:words", separator="|"), _split_ids("words"),
+     polars.split_ids, True),
+    ("id_feature, list", _sparse(feature_type="id_feature", expression="item:list"), _split_ids("list"), None, True),
+    ("raw_feature, text", {"feature_type": "raw_feature", "expression": "item:decimal"} | _ZSCORE, _raw("decimal"),
+     polars.text_number("decimal", *_SCALE), False),
+    ("raw_feature, number", {"feature_type": "raw_feature", "expression": "item:a"} | _ZSCORE, _raw("a"),
+     polars.number("a", *_SCALE), False),
+    ("raw_feature, no nulls", {"feature_type": "raw_feature", "expression": "item:full"} | _ZSCORE, _raw("full"),
+     polars.number("full", *_SCALE), False),
+    ("raw_feature, boundaries", {"feature_type": "raw_feature", "expression": "item:a", "default_value": str(DEFAULT),
+                                 "boundaries": BOUNDARIES}, _bucketized, None, False),
+    ("combo_feature", _sparse(feature_type="combo_feature", expression=["item:one", "item:two"]), _crossed, polars.crossed, False),
     ("overlap_feature", {"feature_type": "overlap_feature", "query": "item:list", "title": "item:other",
-                         "method": "query_common_ratio"}, _overlap, True),
-    ("lookup_feature", {"feature_type": "lookup_feature", "map": "item:weights", "key": "item:other"}, _lookup, True),
+                         "method": "query_common_ratio"}, _overlap, polars.overlap, True),
+    ("lookup_feature", {"feature_type": "lookup_feature", "map": "item:weights", "key": "item:other"}, _lookup,
+     polars.found(once=False), True),
     ("match_feature", {"feature_type": "match_feature", "user": "item:nested", "category": "item:category", "item": "item:item",
-                       "needDiscrete": False}, _matched, False),
-    ("kv_dot_product", {"feature_type": "kv_dot_product", "query": "item:weights", "document": "item:other"}, _dot_of_keys, True),
-    ("expr_feature, numbers", _AB | {"expression": "a > b ? a * 2 - b : b / (1 + abs(a))"}, _formula, False),
-    ("expr_feature, exp and log", _AB | {"expression": "sigmoid(a) * log(abs(b) + 1)"}, _functions, False),
+                       "needDiscrete": False}, _matched, polars.matched, False),
+    ("kv_dot_product", {"feature_type": "kv_dot_product", "query": "item:weights", "document": "item:other"}, _dot_of_keys,
+     polars.found(once=True), True),
+    ("expr_feature, numbers", _AB | {"expression": "a > b ? a * 2 - b : b / (1 + abs(a))"}, _formula, polars.formula, False),
+    ("expr_feature, exp and log", _AB | {"expression": "sigmoid(a) * log(abs(b) + 1)"}, _functions, polars.functions, False),
     ("expr_feature, text", {"feature_type": "expr_feature", "expression": "decimal * 2 - b", "variables": ["item:decimal", "item:b"]},
-     _text_formula, False),
+     _text_formula, polars.text_formula, False),
     ("expr_feature, vectors of 8", {"feature_type": "expr_feature", "expression": "dot(u, v)", "variables": ["item:u", "item:v"]},
-     _dot, False),
+     _dot, None, False),
     ("combine_feature", {"feature_type": "combine_feature", "expression": "item:decimals", "separator": "|", "combiner": "mean"},
-     _mean, True),
-    ("bool_mask_feature", _sparse(feature_type="bool_mask_feature", expression=["item:words", "item:mask"], separator="|"), _masked, True),
-    ("slice_feature", _sparse(feature_type="slice_feature", expression="item:words", separator="|", start=1, end=4), _sliced, True),
+     _mean, polars.mean, True),
+    ("bool_mask_feature", _sparse(feature_type="bool_mask_feature", expression=["item:words", "item:mask"], separator="|"), _masked,
+     polars.masked, True),
+    ("slice_feature", _sparse(feature_type="slice_feature", expression="item:words", separator="|", start=1, end=4), _sliced,
+     polars.sliced, True),
 ]  # fmt: skip
