@@ -16,6 +16,9 @@ With an item store, the items of a request are ids, and the entries are `rank_st
         outs = main(safe request columns, placed, rows, item_request, item_rows, ...)
         return (scores ..., concat(statuses of request, item, ids, main), item_rows)
 
+    item_values_columns(item_columns, rows, stacks ...)           with values that `MaterializeItems` has taken out of main
+        return (values ..., concat(status of item, statuses of item_values))
+
 A column whose offsets lead outside of its buffers is replaced before anything follows them, so the status needs no look in between.
 The function attribute `rank.refusals` of `main` says how many statuses it returns; it stands behind `LowerColumns`.
 """
@@ -28,11 +31,12 @@ import tvm
 from tvm import relax, tirx
 
 from relay_passes.lower_columns import REFUSALS
+from relay_passes.materialize_items import ITEM_VALUES
+from relay_passes.sides import ITEM_ROWS
 from te_schedules import bind_columns, check_columns, guard_columns
 from te_schedules.column import WORDS
 from te_schedules.item_store import index, place_fields
 
-ITEM_ROWS = "item_rows"  # parameter of main: the row of the store of each item, (N,) int32
 SOURCES = 3  # addresses of the request's record batch, the items' record batch, and the row map
 
 
@@ -53,12 +57,14 @@ class _Entries:
     def __init__(self, mod: tvm.IRModule, name: str, key_form: str | None):
         function = mod[name]
         self.name = "rank_store" if key_form else "rank"
-        others = {var: other for var, other in mod.functions_items() if var.name_hint != name}
+        ahead = mod[ITEM_VALUES] if ITEM_VALUES in [var.name_hint for var in mod.get_global_vars()] else None
+        others = {var: other for var, other in mod.functions_items() if var.name_hint not in (name, ITEM_VALUES)}
         self.builder = relax.BlockBuilder(tvm.IRModule(others, attrs=mod.attrs, global_infos=mod.global_infos))
         # entered anew: a pass that replaces a function leaves the type of its variable as it was
         self.main = self.builder.add_func(function, name)
+        self.ahead = None if ahead is None else (self.builder.add_func(ahead, ITEM_VALUES), relax.utils.copy_with_new_vars(ahead))
         self.function = relax.utils.copy_with_new_vars(function)  # a function's symbolic dimensions are its own
-        self.statuses = len(json.loads(str(function.attrs[REFUSALS]))) if function.attrs and REFUSALS in function.attrs else 0
+        self.statuses = _statuses(function)
         modules = {"check": check_columns, "guard": guard_columns, "bind": bind_columns}
         kernels = {k: module.prim_func(f"{k}_columns") for k, module in modules.items()}
         if key_form:
@@ -70,6 +76,8 @@ class _Entries:
         """The module with both functions."""
         columns = self._rank_columns()
         self._rank_batches(columns)
+        if self.ahead is not None:
+            self._item_values(*self.ahead)
         return self.builder.get()
 
     # No dataflow blocks: inside of one, TVM looks whether a kernel is a reshape, and fails on kernels that are no block.
@@ -113,12 +121,30 @@ class _Entries:
             ]
             bb.emit_func_output(bb.emit(relax.Call(target, [*bound, *store, *others])))
 
+    def _item_values(self, target: relax.GlobalVar, function: relax.Function) -> None:
+        """The values of items that are computed ahead, from checked columns."""
+        bb, params, name = self.builder, list(function.params), f"{ITEM_VALUES}_columns"
+        statuses = _statuses(function)
+        with bb.function(name, params, attrs={"global_symbol": name}):
+            status = self._call("check", [params[0]], self._vector(params[0]))
+            safe = self._call("guard", [params[0], status], params[0].ty)
+            outs = bb.emit(relax.Call(target, [safe, *params[1:]]))
+            parts = [bb.emit(relax.TupleGetItem(outs, k)) for k in range(len(function.ret_ty.fields))]
+            values = parts[: len(parts) - statuses]
+            every = bb.emit(relax.op.concat([status, *parts[len(values) :]], axis=0))
+            bb.emit_func_output(relax.Tuple([*values, every]))
+
     def _call(self, kernel: str, arguments: list[relax.Expr], output: relax.TensorType) -> relax.Var:
         return self.builder.emit(relax.call_tir(self.kernels[kernel], relax.Tuple(arguments), output))
 
     @staticmethod
     def _vector(table: relax.Var) -> relax.TensorType:
         return relax.TensorType([table.ty.shape.values[0]], "int64")
+
+
+def _statuses(function: relax.Function) -> int:
+    """How many vectors of statuses stand behind the results of a function."""
+    return len(json.loads(str(function.attrs[REFUSALS]))) if function.attrs and REFUSALS in function.attrs else 0
 
 
 def _store_params(item_columns: relax.Var) -> list[relax.Var]:

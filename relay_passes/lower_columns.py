@@ -72,6 +72,8 @@ class LowerColumns:
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with the function rewritten and its kernels added; unchanged when it has no feature operators."""
+        if self.function not in [var.name_hint for var in mod.get_global_vars()]:
+            return mod
         graph = _Graph(mod[self.function])
         groups = graph.groups()
         if not groups:
@@ -82,7 +84,8 @@ class LowerColumns:
         statuses, refusals, described, columns = [], [], [], []
         for group in groups:
             lowered = _Kernel(graph, group)
-            name = f"{group.columns.name.removesuffix('_columns')}_features"
+            side = group.columns.name.removesuffix("_columns") if self.function == "main" else self.function
+            name = f"{side}_features"
             target = builder.add_func(lowered.prim_func(name, self.knobs), name)
             outs = relax.DataflowVar(name + "_out", lowered.out_type())
             bindings.append(relax.VarBinding(outs, lowered.call(target)))
@@ -95,7 +98,9 @@ class LowerColumns:
             described += [{"kernel": name, **section} for section in lowered.describe()]
             columns += lowered.columns
         mod = builder.get()
-        mod.update(tvm.IRModule(prim_funcs(procedures_of(columns))))
+        known = {var.name_hint for var in mod.get_global_vars()}  # a procedure's name stands for its code
+        procedures = prim_funcs(procedures_of(columns))
+        mod.update(tvm.IRModule({name: made for name, made in procedures.items() if name not in known}))
         mod[self.function] = graph.rewritten(bindings, replaced, statuses).with_attrs(
             {REFUSALS: json.dumps(refusals), GROUPS: json.dumps(described)}
         )

@@ -22,6 +22,7 @@ from te_schedules.column_group import op
 
 CROSSED_FIELDS = "rank.crossed_fields"  # function attribute: the rows of item_columns that are request fields (JSON)
 REQUEST_COLUMNS, ITEM_COLUMNS = "request_columns", "item_columns"
+ITEM_ROWS = "item_rows"  # the row of the item store of each item
 
 
 class Side(IntFlag):
@@ -52,7 +53,7 @@ class _Inference:
         self.sides: dict[relax.Var, Side] = {}
 
     def run(self, function: relax.Function, known: Mapping[relax.Var, Side] | None) -> dict[relax.Var, Side]:
-        by_name = {REQUEST_COLUMNS: Side.REQUEST, ITEM_COLUMNS: Side.ITEM}
+        by_name = {REQUEST_COLUMNS: Side.REQUEST, ITEM_COLUMNS: Side.ITEM, ITEM_ROWS: Side.ITEM}
         for param in function.params:
             self.sides[param] = (known or {}).get(param, by_name.get(param.name, Side.CONSTANT))
         for block in function.body.blocks:

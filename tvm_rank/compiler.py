@@ -20,6 +20,7 @@ from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
 
 if TYPE_CHECKING:
+    from tvm_rank.code import Code
     from tvm_rank.frontend.binding import Binding
     from tvm_rank.frontend.dense_model import DenseModel
     from tvm_rank.frontend.graph import RankGraph
@@ -37,6 +38,7 @@ def compile(
     items: Any = None,
     item_key: str | None = None,
     store_layout: str = "columns",
+    materialize: str = "none",
     target: object = "cpu",
     precision: str = "fp32",
     tuning: object = None,
@@ -59,7 +61,8 @@ def compile(
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
     """
     _refuse_unbuilt(tuning=tuning, precision=None if precision == "fp32" else precision)
-    options = StoreOptions(items=items, key=item_key, layout=store_layout)
+    options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize)
+    from tvm_rank.code import generate
     from tvm_rank.frontend.graph import build_graph
     from tvm_rank.target import resolve
 
@@ -71,12 +74,14 @@ def compile(
     say("building the graph")
     graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
     stored = options.prepared(graph.item_uses, brought.host)
-    code = _Code.generate(graph.mod, resolved.tvm_target, say, None if stored is None else stored.key_form)
+    code = generate(graph.mod, resolved.tvm_target, say, {} if stored is None else stored.passes)
+    if stored is not None:
+        stored = stored.materialized(code.materialized, _refusals(brought.config, code.materialized.refusals))
     manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
     return _artifact(brought, code, manifest, _config_text(features), stored)
 
 
-def _artifact(brought: _Brought, code: _Code, manifest: Manifest, config: str, stored: PreparedStore | None) -> Artifact:
+def _artifact(brought: _Brought, code: Code, manifest: Manifest, config: str, stored: PreparedStore | None) -> Artifact:
     return Artifact(
         manifest=manifest,
         executable=code.executable,
@@ -123,7 +128,7 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
 
 
 def _manifest(
-    brought: _Brought, graph: RankGraph, code: _Code, target: ResolvedTarget, seconds: float, stored: PreparedStore | None
+    brought: _Brought, graph: RankGraph, code: Code, target: ResolvedTarget, seconds: float, stored: PreparedStore | None
 ) -> Manifest:
     """The manifest, but for the files."""
     from tvm_rank.frontend.binding import unused_features
@@ -178,61 +183,8 @@ def _config_text(features: object) -> str:
     return json.dumps(features, ensure_ascii=False, indent=1)
 
 
-def _refusals(config: FeatureConfig, names: list[list[str]]) -> tuple[tuple[tuple[str, str], ...], ...]:
+def _refusals(config: FeatureConfig, names: Sequence[Sequence[str]]) -> tuple[tuple[tuple[str, str], ...], ...]:
     """Per kernel, (feature, rule) of each status element."""
     from tvm_rank.features import refusals_of
 
     return tuple(tuple((r.feature, r.rule) for r in refusals_of(group, config.features)) for group in names)
-
-
-class _Code:
-    """What code generation gives: the executable and what the manifest says of it."""
-
-    def __init__(self, executable, outputs, refusals, kernels, groups, stages, plan):
-        self.executable, self.outputs, self.refusals = executable, outputs, refusals
-        self.kernels, self.groups, self.stages, self.plan = kernels, groups, stages, plan
-
-    @classmethod
-    def generate(cls, mod, tvm_target, say: Progress, key_form: str | None = None) -> _Code:
-        """Run all passes and build; keep the text of each stage."""
-        import json
-
-        from relay_passes.lower_columns import GROUPS, REFUSALS
-        from tvm_rank import pipeline
-        from tvm_rank.artifact.stages import kernel_entries, llvm_ir, text_of
-        from tvm_rank.plan.steps import Plan
-        from tvm_rank.plan.trace import steps_of
-
-        stages = {"import": text_of(mod)}
-        found: dict[str, Any] = {"refusals": [], "groups": []}
-
-        def after(phase: str, module: Any) -> None:
-            stages[phase] = text_of(module)
-            main = module["main"]
-            if phase in ("inline", "graph", "fuse"):
-                found[phase] = steps_of(module)
-            if phase == "graph" and main.attrs and REFUSALS in main.attrs:
-                found["refusals"] = json.loads(str(main.attrs[REFUSALS]))
-                found["groups"] = json.loads(str(main.attrs[GROUPS]))
-            if phase == "graph":
-                count = len(found["refusals"])
-                fields = list(main.ret_ty.fields)
-                found["outputs"] = [_shape_of(f) for f in fields[: len(fields) - count]]
-            if phase == "fuse":
-                found["kernels"] = kernel_entries(module)
-
-        say("running passes")
-        lowered = pipeline.run(mod, tvm_target, after, key_form)
-        say("generating code")
-        executable = pipeline.build(lowered, tvm_target)
-        stages["llvm"] = llvm_ir(executable)
-        plan = Plan(before=found["inline"], after=found["graph"], kernels=found["fuse"])
-        return cls(executable, found["outputs"], found["refusals"], tuple(found["kernels"]), tuple(found["groups"]), stages, plan)
-
-
-def _shape_of(tensor: Any) -> tuple[tuple[int | str, ...], str]:
-    """((N, 1) as ("N", 1), dtype) of an output."""
-    from tvm import tirx
-
-    extents = tensor.shape.values if tensor.shape is not None else []
-    return tuple(int(e) if isinstance(e, tirx.IntImm) else str(e) for e in extents), str(tensor.dtype)

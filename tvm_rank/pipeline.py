@@ -11,19 +11,30 @@ from relay_passes.add_entries import AddEntries
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
+from relay_passes.materialize_items import ITEM_VALUES, MaterializeItems
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 
 
-def phases(target: tvm.target.Target, key_form: str | None = None) -> dict[str, list[tvm.transform.Pass]]:
-    """Phase -> passes. key_form: `text` or `number` with an item store, by its keys."""
+def phases(
+    target: tvm.target.Target, key_form: str | None = None, materialize: str | None = None
+) -> dict[str, list[tvm.transform.Pass]]:
+    """Phase -> passes. key_form: `text` or `number` with an item store, by its keys · materialize: what of the items is computed ahead."""
     transform, tiles = relax.transform, tiles_for(target)
-    split = [SplitPairs(tiles), SplitDense()]
+    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES)] if materialize else []
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [HoistRequestSide(), FuseDense(tiles), *split, LowerColumns(), AddEntries(key_form=key_form)],
+        "graph": [
+            HoistRequestSide(),
+            FuseDense(tiles),
+            SplitPairs(tiles),
+            SplitDense(),
+            *ahead,
+            LowerColumns(),
+            AddEntries(key_form=key_form),
+        ],
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(),
@@ -52,10 +63,11 @@ def run(
     target: tvm.target.Target,
     after: Callable[[str, tvm.IRModule], None] | None = None,
     key_form: str | None = None,
+    materialize: str | None = None,
 ) -> tvm.IRModule:
-    """Run all phases; `after(phase, module)` is called behind each of them."""
+    """Run all phases; `after(phase, module)` is called behind each of them. Options as of `phases`."""
     with target:
-        for name, passes in phases(target, key_form).items():
+        for name, passes in phases(target, key_form, materialize).items():
             mod = tvm.transform.Sequential(passes, name=name)(mod)
             if after is not None:
                 after(name, mod)

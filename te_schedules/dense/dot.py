@@ -6,7 +6,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS
-from te_schedules.dense.layer import Buffers, Layer, bias_row, load, registers, store
+from te_schedules.dense.layer import Buffers, Layer, load, registers, row_biases, store
 
 _COLUMNS = 3  # outputs at a time: with 4 rows 12 sums and 7 loads per vector of K; 16 sums do not fit STACK_LIMIT
 
@@ -36,11 +36,11 @@ def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, co
     if depth % lanes:
         step(tirx.const(depth // lanes * lanes, "int64"), depth % lanes)
     with T.unroll(rows) as r:
-        extra = bias_row(buffers, row + r)
+        extra = row_biases(buffers, row + r)
         with T.unroll(columns) as c:
             value = _total(sums[T.ramp((r * columns + c) * lanes, 1, lanes)], lanes) + buffers.bias[first + c]
-            if buffers.row_bias is not None:
-                value = value + buffers.row_bias[extra, first + c]
+            for bias, index in extra:
+                value = value + bias[index, first + c]
             T.buffer_store(buffers.out, value, [row + r, first + c])
 
 

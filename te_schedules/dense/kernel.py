@@ -1,6 +1,6 @@
 """The dense layer on CPU: packed weights, register tiles, a symbolic number of rows.
 
-    out[n, j] = activation(sum_k x[n, k] * W[k, j] + bias[j] (+ row_bias[row_index[n], j]))
+    out[n, j] = activation(sum_k x[n, k] * W[k, j] + bias[j] (+ row_bias[row_index[n], j]) (+ item_bias[item_index[n], j]))
 
 1. Tasks are (chunk of rows) x (panel of weights), panels innermost: the chunk of x stays in the L2 cache and every weight is read
    once per chunk. A call with at least `grain_flops` operations deals the tasks to TVM's thread pool; a smaller one runs in place.
@@ -27,7 +27,8 @@ _ALIGN = 4  # of every tensor: a caller's array need not begin at a vector bound
 def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
     """The function of a layer, with destination passing.
 
-    (x (N, K) f32, packed (panels, K, width) f32, bias (J,) f32[, row_bias (R, J) f32, row_index (N,) i32], out (N, J) f32);
+    (x (N, K) f32, packed (panels, K, width) f32, bias (J,) f32[, row_bias (R, J) f32, row_index (N,) i32[, item_bias (S, J) f32,
+    item_index (N,) i32]], out (N, J) f32);
     N and R are symbolic, N may be 0.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
@@ -39,18 +40,21 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
 
 
 def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
-    names = ["x", "packed", "bias", *(["row_bias", "row_index"] if layer.has_row_bias else []), "out"]
+    names = ["x", "packed", "bias", *(["row_bias", "row_index"] if layer.has_row_bias else [])]
+    names += [*(["item_bias", "item_index"] if layer.has_item_bias else []), "out"]
     handles = {name: T.arg(name, T.handle()) for name in names}
-    rows, requests = T.int64(), T.int64()
+    rows, requests, items = T.int64(), T.int64(), T.int64()
     shapes = {
         "x": (rows, layer.depth),
         "packed": (layer.panels, layer.depth, layer.width),
         "bias": (layer.units,),
         "row_bias": (requests, layer.units),
         "row_index": (rows,),
+        "item_bias": (items, layer.units),
+        "item_index": (rows,),
         "out": (rows, layer.units),
     }
-    dtypes = {name: "int32" if name == "row_index" else "float32" for name in names}
+    dtypes = {name: "int32" if name.endswith("index") else "float32" for name in names}
     matched = {name: T.match_buffer(handles[name], shapes[name], dtypes[name], align=_ALIGN) for name in names}
     if layer.width == 1:  # (J, K, 1) seen as (J, K)
         matched["packed"] = T.decl_buffer((layer.units, layer.depth), "float32", data=matched["packed"].data, align=_ALIGN)

@@ -22,6 +22,7 @@ class Layer:
     activation: str
     has_row_bias: bool
     tiles: DenseTiles
+    has_item_bias: bool = False  # a second bias by row, with an index of its own
 
     def __post_init__(self):
         if self.activation not in ACTIVATIONS:
@@ -69,6 +70,8 @@ class Buffers:
     out: tirx.Buffer
     row_bias: tirx.Buffer | None = None
     row_index: tirx.Buffer | None = None
+    item_bias: tirx.Buffer | None = None
+    item_index: tirx.Buffer | None = None
 
 
 def registers(count: int, lanes: int):
@@ -115,10 +118,13 @@ def store(buffer, value, row: list, column, lanes: int, count) -> None:
         T.evaluate(T.masked_store(buffer, value, *row, index, mask(lanes, count)))
 
 
-def bias_row(buffers: Buffers, row):
-    """The row of `row_bias` for output row `row`, bound to a variable; an index out of range takes the nearest row."""
-    if buffers.row_bias is None or buffers.row_index is None:
-        return None
-    index = T.cast(buffers.row_index[row], "int64")
-    last = buffers.row_bias.shape[0] - tirx.const(1, "int64")
+def row_biases(buffers: Buffers, row) -> list[tuple[tirx.Buffer, tirx.Var]]:
+    """The biases of output row `row`: (tensor, its row, bound to a variable); an index out of range takes the nearest row."""
+    pairs = ((buffers.row_bias, buffers.row_index), (buffers.item_bias, buffers.item_index))
+    return [(bias, _bound(bias, index, row)) for bias, index in pairs if bias is not None and index is not None]
+
+
+def _bound(bias, indices, row):
+    index = T.cast(indices[row], "int64")
+    last = bias.shape[0] - tirx.const(1, "int64")
     return T.bind(T.max(T.min(index, last), tirx.const(0, "int64")))

@@ -2,6 +2,7 @@
 
     rank.dense(x, packed, bias)                          -> activation(x W + bias)
     rank.dense(x, packed, bias, row_bias, row_index)     -> activation(x W + bias + row_bias[row_index])
+    ... item_bias, item_index)                           ->                                            + item_bias[item_index]
 
 Attributes: `units` (J), `activation` (a name of `ACTIVATIONS`) and `tiles` (the fields of `DenseTiles`). The knobs ride on the call
 because legalization does not know the target and the order of `packed` depends on them: who packs, decides.
@@ -28,6 +29,8 @@ _ARGUMENTS = (
     ("bias", "(J,) float32"),
     ("row_bias", "(R, J) float32, R symbolic; optional"),
     ("row_index", "(N,) int32, a row of row_bias for each row of x; optional"),
+    ("item_bias", "(S, J) float32, S symbolic; optional"),
+    ("item_index", "(N,) int32, a row of item_bias for each row of x; optional"),
 )
 
 
@@ -41,11 +44,15 @@ def dense(
     tiles: DenseTiles,
     row_bias: relax.Expr | None = None,
     row_index: relax.Expr | None = None,
+    item_bias: relax.Expr | None = None,
+    item_index: relax.Expr | None = None,
 ) -> relax.Call:
     """A call of `rank.dense`; shapes and dtypes as in the table of this module, -> (N, units) float32."""
     if (row_bias is None) != (row_index is None):
         raise ValueError("rank.dense: row_bias and row_index go together; give both or neither")
-    extra = [] if row_bias is None else [row_bias, row_index]
+    if (item_bias is None) != (item_index is None) or (item_bias is not None and row_bias is None):
+        raise ValueError("rank.dense: item_bias and item_index go together, behind row_bias and row_index")
+    extra = [e for e in (row_bias, row_index, item_bias, item_index) if e is not None]
     attrs = tvm.ir.make_node("ir.DictAttrs", units=units, activation=activation, tiles=dataclasses.asdict(tiles))
     return relax.Call(Op.get(NAME), [x, packed, bias, *extra], attrs=attrs)
 
@@ -55,7 +62,8 @@ def layer_of(call: relax.Call) -> Layer:
     tiles = DenseTiles(**{str(name): int(value) for name, value in call.attrs["tiles"].items()})
     depth = int(call.args[1].ty.shape.values[1])
     units, activation = int(call.attrs["units"]), str(call.attrs["activation"])
-    return Layer(depth=depth, units=units, activation=activation, has_row_bias=len(call.args) == 5, tiles=tiles)
+    return Layer(depth=depth, units=units, activation=activation, has_row_bias=len(call.args) >= 5, tiles=tiles,
+                 has_item_bias=len(call.args) == 7)  # fmt: skip
 
 
 def _shape(call: relax.Call, argument: int, ndim: int, dtype: str) -> list:
@@ -79,8 +87,8 @@ def _expect(argument: int, shape: list, axes: dict) -> None:
 
 
 def _infer_type(call: relax.Call, _builder) -> relax.Type:
-    if len(call.args) not in (3, 5):
-        raise TypeError(f"rank.dense: {len(call.args)} arguments; expected x, packed, bias and perhaps row_bias, row_index")
+    if len(call.args) not in (3, 5, 7):
+        raise TypeError(f"rank.dense: {len(call.args)} arguments; expected x, packed, bias and perhaps one or two biases by row")
     x = _shape(call, 0, 2, "float32")
     packed = _shape(call, 1, 3, "float32")
     bias = _shape(call, 2, 1, "float32")
@@ -95,6 +103,9 @@ def _infer_type(call: relax.Call, _builder) -> relax.Type:
     if layer.has_row_bias:
         _expect(3, _shape(call, 3, 2, "float32"), {1: layer.units})
         _expect(4, _shape(call, 4, 1, "int32"), {0: x[0]})
+    if layer.has_item_bias:
+        _expect(5, _shape(call, 5, 2, "float32"), {1: layer.units})
+        _expect(6, _shape(call, 6, 1, "int32"), {0: x[0]})
     return relax.TensorType([x[0], layer.units], "float32")
 
 

@@ -6,7 +6,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS, CHEAP
-from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, bias_row, load, registers, store
+from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, load, registers, row_biases, store
 
 _FLOAT_BYTES = 4
 _CACHE_BYTES = 24 << 10  # a panel up to this size stays in the L1 cache from tile to tile
@@ -48,7 +48,7 @@ class _Part:
         self.vectors = -(-columns // self.lanes)
         self.sums = registers(rows * self.vectors, self.lanes)
         with T.unroll(self.rows) as r:
-            extra = bias_row(buffers, self.row + r)
+            extra = row_biases(buffers, self.row + r)
             self._each_vector(lambda v, count: self._start(r, v, count, extra))
 
     def _each_vector(self, emit) -> None:
@@ -67,8 +67,8 @@ class _Part:
 
     def _start(self, r, v, count: int, extra) -> None:
         value = load(self.buffers.bias, [], self._column(v), self.lanes, count)
-        if extra is not None:
-            value = value + load(self.buffers.row_bias, [extra], self._column(v), self.lanes, count)
+        for bias, index in extra:
+            value = value + load(bias, [index], self._column(v), self.lanes, count)
         T.buffer_store(self.sums, value, [self._register(r, v)])
 
     def step(self, k) -> None:

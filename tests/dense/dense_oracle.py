@@ -29,20 +29,19 @@ def host() -> dict:
 
 
 @functools.cache
-def compiled(mcpu: str, depth: int, units: int, activation: str, has_row_bias: bool, tiles: DenseTiles):
+def compiled(mcpu: str, depth: int, units: int, activation: str, biases: int, tiles: DenseTiles):
     """The kernel of a layer, built once per test run."""
-    layer = Layer(depth=depth, units=units, activation=activation, has_row_bias=has_row_bias, tiles=tiles)
+    layer = Layer(depth=depth, units=units, activation=activation, has_row_bias=biases > 0, has_item_bias=biases > 1, tiles=tiles)
     function = dense_func(layer).with_attr("global_symbol", "main")
     return tvm.compile(tvm.IRModule({"main": function}), target=tvm.target.Target({"kind": "llvm", "mcpu": mcpu}))
 
 
-def run(target: dict, x, weight, bias, activation, row_bias=None, row_index=None, *, tiles: DenseTiles | None = None) -> np.ndarray:
+def run(target: dict, x, weight, bias, activation, *extra, tiles: DenseTiles | None = None) -> np.ndarray:
     """The layer by the kernel of a target. The output is surrounded by guards, which must stay as they are."""
     tiles = tiles or tiles_for(tvm.target.Target(target))
-    built = compiled(target["mcpu"], *weight.shape, activation, row_bias is not None, tiles)
+    built = compiled(target["mcpu"], *weight.shape, activation, len(extra) // 2, tiles)
     guarded = np.full(len(x) * len(bias) + 64, 7.0, np.float32)
     out = guarded[32 : 32 + len(x) * len(bias)].reshape(len(x), len(bias))
-    extra = () if row_bias is None else (row_bias, row_index)
     arguments = (x, pack(weight, tiles), bias, *extra, out)
     if len(x) == 0:  # NumPy's empty arrays have strides that TVM refuses
         arguments = tuple(tvm.runtime.tensor(a) for a in arguments)
@@ -52,9 +51,9 @@ def run(target: dict, x, weight, bias, activation, row_bias=None, row_index=None
     return out
 
 
-def assert_is_reference(got, x, weight, bias, activation, row_bias=None, row_index=None) -> None:
+def assert_is_reference(got, x, weight, bias, activation, *extra) -> None:
     """Assert that `got` is the layer, NaN for NaN, within the tolerance; activations do not enlarge an error."""
-    want = reference(x, weight, bias, activation, row_bias, row_index)
+    want = reference(x, weight, bias, activation, *extra)
     assert got.shape == want.shape
     assert got.dtype == np.float32
     finite = np.isfinite(want)

@@ -72,6 +72,17 @@ def test_a_bias_chosen_by_row_is_added(target, units):
     assert np.abs(reference(*layer) - reference(x, weight, bias, "tanh")).max() > 0.1
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("units", [3, 20])
+def test_two_biases_are_chosen_by_indices_of_their_own(target, units):
+    rng = np.random.default_rng(2)
+    biases = [rng.normal(size=(rows, units)).astype(np.float32) for rows in (6, 11)]
+    indices = [rng.integers(-2, len(rows) + 2, 50).astype(np.int32) for rows in biases]
+    layer = (*random_layer(50, 24, units), "relu", biases[0], indices[0], biases[1], indices[1])
+    assert_is_reference(run(target, *layer), *layer)
+    assert np.abs(reference(*layer) - reference(*layer[:6])).max() > 0.1
+
+
 def test_an_index_out_of_range_takes_the_nearest_row():
     x, weight, bias = random_layer(4, 8, 20)
     row_bias = np.arange(60, dtype=np.float32).reshape(3, 20)

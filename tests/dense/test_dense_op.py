@@ -87,6 +87,16 @@ def test_arguments_that_do_not_fit_are_refused(options, message):
         infer(call_of(**options))
 
 
+def test_the_type_with_two_biases_by_row():
+    pairs = {"row_bias": tensor("a", [R, 40]), "row_index": tensor("i", [N], "int32")}
+    more = {"item_bias": tensor("b", [R, 40]), "item_index": tensor("j", [N], "int32")}
+    assert len(infer(call_of(**pairs, **more)).shape) == 2
+    with pytest.raises(TypeError, match="item_bias has extent 39 in axis 1, expected 40"):
+        infer(call_of(**pairs, **more | {"item_bias": tensor("b", [R, 39])}))
+    with pytest.raises(ValueError, match="behind row_bias and row_index"):
+        call_of(**more)
+
+
 def test_half_of_a_bias_by_row_is_refused():
     with pytest.raises(ValueError, match="row_bias and row_index go together"):
         call_of(row_bias=tensor("row_bias", [R, 40]))

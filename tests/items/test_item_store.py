@@ -19,7 +19,7 @@ def fields(table: pa.Table, rows) -> pa.Table:
     with_missing = pa.concat_tables(
         [columns, pa.table({n: pa.nulls(1, c.type) for n, c in zip(columns.column_names, columns.columns, strict=True)})]
     )
-    return with_missing.take(pa.array(np.where(np.asarray(rows) < 0, ITEMS, rows))).combine_chunks()
+    return with_missing.take(pa.array(np.where(np.asarray(rows) < 0, table.num_rows, rows))).combine_chunks()
 
 
 @pytest.mark.parametrize("requests", [1, 8])

@@ -20,6 +20,7 @@ SCHEMA = 3
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
 KEY_TYPES, LAYOUTS = ("string", "int64"), ("columns",)
+MATERIALIZED = ("none", "embeddings", "dense")
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
 
 
@@ -43,15 +44,28 @@ class StackEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValueEntry:
+    """A value that is computed ahead for each item: a file of little-endian numbers, `shape` of them for each row of the store."""
+
+    file: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreEntry:
     """The item store: `rows` items under the column `key` (`key_type` string or int64), and for each item field the column of the Arrow file
-    that it is read from ("" for request fields). `layout`: columns, or rows (all fields of an item side by side)."""
+    that it is read from ("" for request fields, and for those that only `values` are made of). `layout`: columns, or rows (all fields of
+    an item side by side). `materialized`: what is computed ahead, `values` are its results, `refusals` as of the manifest."""
 
     key: str
     key_type: str
     rows: int
     layout: str
     columns: tuple[str, ...]
+    materialized: str
+    values: tuple[ValueEntry, ...]
+    refusals: tuple[tuple[tuple[str, str], ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +157,11 @@ class Manifest:
                 raise ValueError(
                     f"the item store has {store.rows} rows, the key type {store.key_type!r}, the layout {store.layout!r}"
                 )
+            if store.materialized not in MATERIALIZED:
+                raise ValueError(f"the item store has materialized {store.materialized!r}")
+            for value in store.values:
+                if value.dtype not in DTYPES or any(extent < 0 for extent in value.shape):
+                    raise ValueError(f"{value.file!r} has rows of the shape {value.shape}, {value.dtype}")
             if len(store.columns) != len(self.item_fields):
                 raise ValueError(f"the item store has {len(store.columns)} columns for {len(self.item_fields)} fields")
         if len(self.store) > 1:

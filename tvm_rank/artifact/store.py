@@ -98,7 +98,7 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
     if LIBRARY not in manifest.files:
         problems.append(f"{LIBRARY} is not listed")
     problems += [f"{stack.file} is not listed" for stack in manifest.stacks if stack.file not in manifest.files]
-    needed = (ITEM_FILE, ITEM_INDEX) if manifest.store else ()
+    needed = [name for entry in manifest.store for name in (ITEM_FILE, ITEM_INDEX, *(value.file for value in entry.values))]
     problems += [f"{name} is not listed" for name in needed if name not in manifest.files]
     files = {name for stage in manifest.host_stages for name in stage.files.values()}
     problems += [f"{HOST}/{name} is not listed" for name in sorted(files) if f"{HOST}/{name}" not in manifest.files]

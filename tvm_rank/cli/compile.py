@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from tvm_rank.artifact.manifest import MATERIALIZED
 from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.summary import store_text
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--items", metavar="FILE", help="Parquet or Arrow file of all items, for an item store: requests carry ids")
     parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
+    parser.add_argument(
+        "--materialize", choices=MATERIALIZED, default="none", help="what of the items is computed ahead, into the store (default: none)"
+    )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     add_features_options(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
@@ -70,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             tables=args.tables,
             items=args.items,
             item_key=args.item_key,
+            materialize=args.materialize,
             target=args.target,
             hash_function=args.hash_function,
             base_dir=args.base_dir,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from tvm_rank.artifact.manifest import Manifest, StoreEntry
 from tvm_rank.errors import InputError
 from tvm_rank.items.columns import stored_columns
 from tvm_rank.items.source import STRING, key_type
+from tvm_rank.items.values import write_values
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse, descriptor
 from tvm_rank.runtime.host_columns import open_host
 from tvm_rank.runtime.library import kernel, open_library
@@ -48,9 +50,12 @@ def write_store(
     slots = key_slots(library, columns[wanted.key], wanted.key)
     slots.tofile(folder / store.ITEM_INDEX)
     say("writing the item store")
-    write_arrow(folder / store.ITEM_FILE, columns)
-    rows = len(columns[wanted.key]) - 1
-    return StoreEntry(key=wanted.key, key_type=key_type(columns[wanted.key]), rows=rows, layout=wanted.layout, columns=names)
+    served = tuple(name if was else "" for name, was in zip(names, wanted.columns, strict=True))
+    write_arrow(folder / store.ITEM_FILE, {name: array for name, array in columns.items() if name == wanted.key or name in served})
+    entry = dataclasses.replace(wanted, rows=len(columns[wanted.key]) - 1, columns=served)
+    if entry.values:
+        write_values(folder, manifest, entry, [columns.get(name) for name in names], library, say)
+    return entry
 
 
 def write_arrow(path: pathlib.Path, columns: Mapping[str, pa.Array]) -> None:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from tvm_rank.artifact.manifest import LAYOUTS, StoreEntry
+from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED, StoreEntry, ValueEntry
+from tvm_rank.artifact.store import ITEMS
 from tvm_rank.errors import RankError
 from tvm_rank.host.plan import HostPlan
 from tvm_rank.host.stage import ITEM, HostFunctions
 from tvm_rank.items.source import STRING, key_type, read_items
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse
+
+NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materialized:
+    """What code computes ahead for each item: the shape of a row and the dtype of each value; `fields` are the item fields that are read
+    at requests all the same; `refusals` the columns behind each status of the values, by kernel."""
+
+    values: tuple[tuple[tuple[int, ...], str], ...] = ()
+    fields: frozenset[int] = frozenset()
+    refusals: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,10 +36,21 @@ class PreparedStore:
     items: Mapping[str, pa.Array]
     entry: StoreEntry
 
+    def materialized(self, code: Materialized, refusals: tuple[tuple[tuple[str, str], ...], ...]) -> PreparedStore:
+        """The store with the values that the code computes ahead; fields that only they are made of are not read any more."""
+        if not code.values:
+            return replace(self, entry=replace(self.entry, materialized=NONE))
+        values = tuple(
+            ValueEntry(file=f"{ITEMS}/values_{k}.bin", shape=shape, dtype=dtype) for k, (shape, dtype) in enumerate(code.values)
+        )
+        columns = tuple(name if k in code.fields else "" for k, name in enumerate(self.entry.columns))
+        return replace(self, entry=replace(self.entry, columns=columns, values=values, refusals=refusals))
+
     @property
-    def key_form(self) -> str:
-        """How kernels read the keys: `text` or `number`."""
-        return TEXT if self.entry.key_type == STRING else NUMBER
+    def passes(self) -> dict[str, Any]:
+        """The arguments of `pipeline.run`: how kernels read the keys, and what is computed ahead."""
+        level = self.entry.materialized
+        return {"key_form": TEXT if self.entry.key_type == STRING else NUMBER, "materialize": None if level == NONE else level}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,10 +60,17 @@ class StoreOptions:
     items: Any
     key: str | None
     layout: str
+    materialize: str = NONE
 
     def __post_init__(self) -> None:
         if (self.items is None) != (self.key is None):
             raise RankError("compile(items, item_key): an item store needs both, the items and the name of their key column")
+        if self.materialize not in MATERIALIZED:
+            raise RankError(f"compile(materialize={self.materialize!r}): give one of {', '.join(MATERIALIZED)}")
+        if self.materialize != NONE and self.key is None:
+            raise RankError(
+                f"compile(materialize={self.materialize!r}): give items and item_key, for an item store to keep the values"
+            )
         if self.layout not in LAYOUTS:
             raise RankError(f"compile(store_layout={self.layout!r}): give one of {', '.join(LAYOUTS)}")
 
@@ -50,6 +81,14 @@ class StoreOptions:
         names = dict.fromkeys(use.name for use in uses if not use.is_request)
         functions = HostFunctions.open(host.stages, host.files)
         items = read_items(self.items, self.key, functions.request_columns(names, ITEM))
-        rows, columns = len(items[self.key]), ("",) * len(uses)
-        entry = StoreEntry(key=self.key, key_type=key_type(items[self.key]), rows=rows, layout=self.layout, columns=columns)
+        entry = StoreEntry(
+            key=self.key,
+            key_type=key_type(items[self.key]),
+            rows=len(items[self.key]),
+            layout=self.layout,
+            columns=tuple("" if use.is_request else use.name for use in uses),
+            materialized=self.materialize,
+            values=(),
+            refusals=(),
+        )
         return PreparedStore(items=items, entry=entry)

@@ -103,8 +103,10 @@ class Engine:
         self._host = open_host(folder, manifest.host_stages)
         self._shape = tvm_ffi.Shape
         self._library = open_library(folder)
-        self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns")) if manifest.store else None
-        self._stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
+        self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns"), tables) if manifest.store else None
+        stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
+        stored = [] if self._store is None else [tvm_ffi.from_dlpack(value) for value in self._store.values]
+        self._arrays = [*stored, *stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
         self._row_map = RowMap()
@@ -215,7 +217,7 @@ class Engine:
     def _run(self, function: Callable, columns: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:
         """Call a function of the module. What `columns` points to must stay alive meanwhile."""
         tvm_runtime.use_threads(self.threads)
-        results = function(*columns, self._shape((requests, count)), index, *self._stacks)
+        results = function(*columns, self._shape((requests, count)), index, *self._arrays)
         names = [output.name for output in self.manifest.outputs]
         status = np.from_dlpack(results[len(names)])
         if status.any():

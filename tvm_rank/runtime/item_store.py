@@ -13,6 +13,7 @@ from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest, StoreEntry
 from tvm_rank.errors import ArtifactError, InputError
 from tvm_rank.runtime.columns import NUMBER, TEXT, WORDS, FieldUse, as_array, as_columns, descriptor, find_column
+from tvm_rank.runtime.stacks import open_array
 
 STRING = "string"
 SLOT_BYTES = 16
@@ -21,14 +22,16 @@ PIECE = 1 << 20  # slots that are checked at a time
 
 class ItemStore:
     """`words` (fields, WORDS) int64: descriptors of the item fields, zeros for those of requests · `keys` (1, WORDS): of the key column ·
-    `slots` (size, 2): the key index."""
+    `slots` (size, 2): the key index · `values`: what was computed ahead, a row for each item and one for missing items."""
 
-    def __init__(self, folder: pathlib.Path, manifest: Manifest, check_columns: Any):
+    def __init__(self, folder: pathlib.Path, manifest: Manifest, check_columns: Any, tables: str):
         (self.entry,) = manifest.store
         self._where = f"{folder}: {store.ITEM_FILE}"
         self._keep: list[Any] = []
         batch = self._open(folder / store.ITEM_FILE)
         self.slots = self._open_index(folder)
+        rows = self.entry.rows + 1
+        self.values = [open_array(folder, value.file, (rows, *value.shape), value.dtype, tables) for value in self.entry.values]
         self.keys = np.array([self._describe(batch, self.entry.key, _key_use(self.entry))], np.int64)
         self.words = np.zeros((max(1, len(manifest.item_fields)), WORDS), np.int64)
         for k, (name, use) in enumerate(zip(self.entry.columns, manifest.item_fields, strict=True)):
