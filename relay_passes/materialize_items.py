@@ -25,7 +25,7 @@ from tvm import relax, tirx
 from relay_passes.graph import INDEX, dataflow, extents, op_name, same_extents, with_bindings
 from relay_passes.linear import Opener, Rows, Term, weights_of
 from relay_passes.sides import ITEM_COLUMNS, ITEM_ROWS, Side, infer
-from te_schedules.column_group import op
+from te_schedules.column_group import op, op_sequences
 from te_schedules.dense import pack
 from te_schedules.dense.op import NAME, dense, layer_of
 from te_schedules.dense.pack import unpack
@@ -35,7 +35,8 @@ EMBEDDINGS, DENSE = "embeddings", "dense"
 ITEM_VALUES = "item_values"
 STORED = "rank.stored"  # function attribute: (extents behind the rows, dtype) of each stored value (JSON)
 READ_FIELDS = "rank.read_fields"  # function attribute: the rows of item_columns that are still read (JSON)
-MOVES = frozenset(f"relax.{name}" for name in ("concat", "reshape", "squeeze", "expand_dims", "astype", "less", "take"))
+_MOVES = ("concat", "reshape", "squeeze", "expand_dims", "astype", "less", "take")
+EMBEDDING_OPS = frozenset((op.LOOKUP, op.FIRST_ID, *op_sequences.NAMES, *(f"relax.{name}" for name in _MOVES)))
 ACTIVATIONS = {"relu": relax.op.nn.relu, "sigmoid": relax.op.sigmoid, "tanh": relax.op.tanh, "none": lambda x: x}
 
 
@@ -127,7 +128,7 @@ class _Materializer:
         """Whether a value of the item side belongs to what is computed ahead."""
         if self.level == DENSE or not isinstance(value, relax.Call):
             return True
-        return ((op_name(value) or "").startswith("rank.") and op_name(value) != NAME) or op_name(value) in MOVES
+        return op.is_feature(value) or op_name(value) in EMBEDDING_OPS
 
     def _grouped(self, value: relax.Expr) -> relax.Expr | None:
         """A concatenation whose neighbours of one kind are concatenated first."""

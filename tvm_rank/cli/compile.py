@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--items", metavar="FILE", help="Parquet or Arrow file of all items, for an item store: requests carry ids")
     parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
     parser.add_argument(
-        "--materialize", choices=MATERIALIZED, default="none", help="what of the items is computed ahead, into the store (default: none)"
+        "--materialize",
+        choices=MATERIALIZED,
+        default="none",
+        help="what of the items is computed ahead, into the store (default: none)",
     )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     add_features_options(parser)

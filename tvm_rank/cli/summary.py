@@ -73,7 +73,8 @@ def _tables(stack: StackEntry) -> Iterator[list[str | int]]:
 def store_text(store: StoreEntry, manifest: Manifest) -> str:
     """The item store in a line."""
     size = sum(entry.bytes for name, entry in manifest.files.items() if name.startswith(f"{ITEMS}/"))
-    return f"{store.rows:,} items by {store.key!r} ({store.key_type}), {size_text(size)}, layout {store.layout}, materialized {store.materialized}"
+    how = f"layout {store.layout}, materialized {store.materialized}"
+    return f"{store.rows:,} items by {store.key!r} ({store.key_type}), {size_text(size)}, {how}"
 
 
 def _count(value: object) -> str | int:
