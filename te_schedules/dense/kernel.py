@@ -7,11 +7,15 @@
 2. In a task, a tile of rows x panel is summed over all of K in registers. The rows left over go to tiles of 8, 4, 2 and 1 rows.
 3. Registers start as the bias. They are written once, the last vector under a mask, through a cheap activation; an expensive one
    goes over the task's part of `out` afterwards, while it is in the cache: a copy of its code in every tile takes long to compile.
+4. A layer that is much deeper than a part of K is summed part by part into `out`: a chunk of its whole rows would be so few rows that
+   the weights were read again and again.
 
 Few outputs do not fill a vector: then the sums run along K (`dot.py`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
@@ -64,7 +68,7 @@ def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
 def _emit_tasks(layer: Layer, buffers: Buffers, rows) -> None:
     """Chunks x panels, in parallel when the call is big enough. Chunks are equal, and a multiple of the tile's rows."""
     tile = layer.tile_rows(layer.task_columns)
-    most = max(1, layer.tiles.chunk_bytes // (layer.depth * _FLOAT_BYTES) // tile) * tile
+    most = max(1, layer.tiles.chunk_bytes // (layer.depth_steps * _FLOAT_BYTES) // tile) * tile
     # At least one chunk even of no rows: TVM takes extents for positive, so a guard against a division by 0 would be removed.
     chunks = T.bind(T.floordiv(rows, tirx.const(most + 1, "int64")) + 1)
     chunk = T.bind(T.ceildiv(T.ceildiv(rows, chunks), tirx.const(tile, "int64")) * tile)
@@ -102,16 +106,29 @@ def emit_panel(layer: Layer, buffers: Buffers, first, end, number) -> None:
 
 
 def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int) -> None:
-    """The rows first..end of one panel: whole tiles, then lower ones, each at most once, for the rows that are left."""
+    """The rows first..end of one panel."""
+    if layer.width == 1:
+        _emit_tiles(layer, first, end, columns, lambda row, rows: dot.emit_rows(layer, buffers, row, rows))
+        dot.emit_activation(layer, buffers, first, end)
+        return
+    size = layer.depth_steps
+    if size == layer.depth:
+        _emit_tiles(layer, first, end, columns, lambda row, rows: panel.emit_sums(layer, buffers, row, rows, number, columns))
+        panel.emit_activation(layer, buffers, first, end, number, columns)
+        return
+    panel.emit_biases(layer, buffers, first, end, number, columns)
+    with T.serial(tirx.const(-(-layer.depth // size), "int64")) as part:
+        steps = panel.Steps(part * size, T.min(layer.depth - part * size, tirx.const(size, "int64")))
+        _emit_tiles(
+            layer, first, end, columns, lambda row, rows: panel.emit_sums(layer, buffers, row, rows, number, columns, steps)
+        )
+    panel.emit_activation(layer, buffers, first, end, number, columns, is_applied=False)
+
+
+def _emit_tiles(layer: Layer, first, end, columns: int, emit: Callable) -> None:
+    """`emit(row, rows)` for the rows first..end: whole tiles, then lower ones, each at most once, for the rows that are left."""
     row, tile = cell(first), layer.tile_rows(columns)
     for rows in [tile, *(1 << power for power in reversed(range((tile - 1).bit_length())))]:
         with T.serial(T.floordiv(end - row[0], tirx.const(rows, "int64"))):
-            if layer.width == 1:
-                dot.emit_rows(layer, buffers, row[0], rows)
-            else:
-                panel.emit_sums(layer, buffers, row[0], rows, number, columns)
+            emit(row[0], rows)
             T.buffer_store(row, row[0] + rows, [0])
-    if layer.width == 1:
-        dot.emit_activation(layer, buffers, first, end)
-    else:
-        panel.emit_activation(layer, buffers, first, end, number, columns)

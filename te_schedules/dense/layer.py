@@ -46,6 +46,15 @@ class Layer:
         return self.units if self.width == 1 else self.width
 
     @property
+    def depth_steps(self) -> int:
+        """Steps of K that are summed at a time: all of them, or an even part of about `depth_block` in deeper layers."""
+        if self.width == 1 or 2 * self.depth <= 3 * self.tiles.depth_block:
+            return self.depth
+        parts = -(-self.depth // self.tiles.depth_block)
+        unroll = self.tiles.unroll
+        return -(-self.depth // (parts * unroll)) * unroll
+
+    @property
     def flops(self) -> int:
         """Floating-point operations for one row; a multiplication and an addition are two."""
         return (2 * self.depth + 1) * self.units

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
@@ -12,23 +15,53 @@ _FLOAT_BYTES = 4
 _CACHE_BYTES = 24 << 10  # a panel up to this size stays in the L1 cache from tile to tile
 
 
-def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: int) -> None:
-    """Emit out = x W + biases for `rows` rows from `row` on and `columns` columns of a panel; of the activations only the cheap."""
+@dataclass(frozen=True)
+class Steps:
+    """A part of K: the steps first .. first + count, both int64 expressions. What was summed before stands in `out`."""
+
+    first: Any
+    count: Any
+
+
+def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: int, steps: Steps | None = None) -> None:
+    """Emit out = x W + biases for `rows` rows from `row` on and `columns` columns of a panel; of the activations only the cheap.
+
+    With `steps`, out += x W of those steps, and no activation.
+    """
     lanes, unroll = layer.tiles.lanes, min(layer.tiles.unroll, layer.depth)
     vectors = -(-columns // lanes)
     part = max(1, STACK_LIMIT // (vectors * lanes * _FLOAT_BYTES))
-    parts = [_Part(layer, buffers, row, first, min(part, rows - first), panel, columns) for first in range(0, rows, part)]
-    with T.serial(layer.depth // unroll) as block:
+    is_part = steps is not None
+    parts = [_Part(layer, buffers, row, first, min(part, rows - first), panel, columns, is_part) for first in range(0, rows, part)]
+    begin, count = (
+        (tirx.const(0, "int64"), layer.depth // unroll) if steps is None else (steps.first, T.floordiv(steps.count, unroll))
+    )
+    with T.serial(count) as block:
         for u in range(unroll):
             if layer.depth * vectors * lanes * _FLOAT_BYTES > _CACHE_BYTES and layer.tiles.prefetch_steps:
-                _prefetch(layer, buffers, panel, block * unroll + u + layer.tiles.prefetch_steps, vectors)
+                _prefetch(layer, buffers, panel, begin + block * unroll + u + layer.tiles.prefetch_steps, vectors)
             for sums in parts:
-                sums.step(block * unroll + u)
+                sums.step(begin + block * unroll + u)
+    if layer.depth % unroll:
+        if steps is None:
+            _emit_rest(layer, parts, unroll)
+        else:
+            with T.If(steps.first + steps.count == layer.depth), T.Then():
+                _emit_rest(layer, parts, unroll)
+    for sums in parts:
+        sums.write()
+
+
+def _emit_rest(layer: Layer, parts: list[_Part], unroll: int) -> None:
     for k in range(layer.depth // unroll * unroll, layer.depth):
         for sums in parts:
             sums.step(k)
-    for sums in parts:
-        sums.write()
+
+
+def emit_biases(layer: Layer, buffers: Buffers, first, end, panel, columns: int) -> None:
+    """Emit out = biases for the rows first..end and `columns` columns of a panel."""
+    with T.serial(end - first) as r:
+        _Part(layer, buffers, first + r, 0, 1, panel, columns).write(is_sum=False)
 
 
 def _prefetch(layer: Layer, buffers: Buffers, panel, k, vectors: int) -> None:
@@ -42,13 +75,13 @@ def _prefetch(layer: Layer, buffers: Buffers, panel, k, vectors: int) -> None:
 class _Part:
     """Some rows of a tile, in one buffer of registers."""
 
-    def __init__(self, layer: Layer, buffers: Buffers, row, first: int, rows: int, panel, columns: int):
-        self.layer, self.buffers, self.panel, self.columns = layer, buffers, panel, columns
+    def __init__(self, layer: Layer, buffers: Buffers, row, first: int, rows: int, panel, columns: int, is_part: bool = False):
+        self.layer, self.buffers, self.panel, self.columns, self.is_part = layer, buffers, panel, columns, is_part
         self.row, self.rows, self.lanes = row + first, rows, layer.tiles.lanes
         self.vectors = -(-columns // self.lanes)
         self.sums = registers(rows * self.vectors, self.lanes)
         with T.unroll(self.rows) as r:
-            extra = row_biases(buffers, self.row + r)
+            extra = [] if is_part else row_biases(buffers, self.row + r)
             self._each_vector(lambda v, count: self._start(r, v, count, extra))
 
     def _each_vector(self, emit) -> None:
@@ -66,7 +99,10 @@ class _Part:
         return self.panel * self.layer.width + v * self.lanes
 
     def _start(self, r, v, count: int, extra) -> None:
-        value = load(self.buffers.bias, [], self._column(v), self.lanes, count)
+        if self.is_part:
+            value = load(self.buffers.out, [self.row + r], self._column(v), self.lanes, count)
+        else:
+            value = load(self.buffers.bias, [], self._column(v), self.lanes, count)
         for bias, index in extra:
             value = value + load(bias, [index], self._column(v), self.lanes, count)
         T.buffer_store(self.sums, value, [self._register(r, v)])
@@ -78,9 +114,9 @@ class _Part:
             weight = self.buffers.packed[self.panel, k, T.ramp(v * self.lanes, 1, self.lanes)]
             T.buffer_store(self.sums, self.sums[self._register(r, v)] + x * weight, [self._register(r, v)])
 
-    def write(self) -> None:
-        """out = sums, or a cheap activation of them."""
-        name = self.layer.activation if self.layer.activation in CHEAP else "none"
+    def write(self, *, is_sum: bool = True) -> None:
+        """out = sums, or a cheap activation of whole ones."""
+        name = self.layer.activation if is_sum and not self.is_part and self.layer.activation in CHEAP else "none"
 
         def write(r, v, count: int) -> None:
             value = ACTIVATIONS[name](self.sums[self._register(r, v)], self.lanes)
@@ -90,9 +126,10 @@ class _Part:
             self._each_vector(lambda v, count: write(r, v, count))
 
 
-def emit_activation(layer: Layer, buffers: Buffers, first, end, panel, columns: int) -> None:
-    """Emit out = activation(out) for the rows first..end and `columns` columns of a panel, just written; nothing if it is cheap."""
-    if layer.activation in CHEAP:
+def emit_activation(layer: Layer, buffers: Buffers, first, end, panel, columns: int, *, is_applied: bool = True) -> None:
+    """Emit out = activation(out) for the rows first..end and `columns` columns of a panel, just written; nothing if it is cheap and
+    was applied as they were written."""
+    if layer.activation == "none" or (is_applied and layer.activation in CHEAP):
         return
     lanes = layer.tiles.lanes
     with T.serial(end - first) as r:

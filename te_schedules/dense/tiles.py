@@ -25,6 +25,7 @@ class DenseTiles:
     unroll: int  # steps of K per iteration of the inner loop
     prefetch_steps: int  # how many steps of K ahead weights are prefetched, if the panel does not fit the L1 cache; 0: not at all
     chunk_bytes: int  # rows of x that one task keeps in the L2 cache while it goes over them
+    depth_block: int  # steps of K that are summed over all rows of a chunk before the next ones, in layers that are much deeper
     dot_columns: int  # up to so many outputs, sums run along K (no panel would be full)
     dot_rows: int  # rows of a tile when sums run along K
     grain_flops: int  # a call with fewer operations runs on the calling thread
@@ -54,19 +55,19 @@ class DenseTiles:
 
 AVX512 = DenseTiles(
     lanes=16, vectors=4, accumulators=24, max_rows=12, unroll=2, prefetch_steps=16,
-    chunk_bytes=384 << 10, dot_columns=8, dot_rows=4, grain_flops=2_000_000,
+    chunk_bytes=384 << 10, depth_block=1024, dot_columns=8, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 AVX2 = DenseTiles(
     lanes=8, vectors=2, accumulators=12, max_rows=12, unroll=2, prefetch_steps=0,
-    chunk_bytes=128 << 10, dot_columns=4, dot_rows=4, grain_flops=2_000_000,
+    chunk_bytes=128 << 10, depth_block=512, dot_columns=4, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 NEON = DenseTiles(
     lanes=4, vectors=3, accumulators=24, max_rows=8, unroll=2, prefetch_steps=0,
-    chunk_bytes=256 << 10, dot_columns=2, dot_rows=4, grain_flops=2_000_000,
+    chunk_bytes=256 << 10, depth_block=1024, dot_columns=2, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 GENERIC = DenseTiles(
     lanes=4, vectors=2, accumulators=8, max_rows=8, unroll=2, prefetch_steps=0,
-    chunk_bytes=128 << 10, dot_columns=2, dot_rows=4, grain_flops=2_000_000,
+    chunk_bytes=128 << 10, depth_block=512, dot_columns=2, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 
 _BY_FEATURE = (("avx512f", AVX512), ("avx2", AVX2), ("neon", NEON))

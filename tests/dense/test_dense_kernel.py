@@ -224,3 +224,24 @@ def test_the_reference_on_numbers_worked_by_hand():
 def test_an_unknown_activation_is_refused():
     with pytest.raises(ValueError, match="activation 'gelu' is unknown; known are none, relu, sigmoid, tanh"):
         Layer(depth=1, units=1, activation="gelu", has_row_bias=False, tiles=package.AVX2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("depth", "units"), [(67, 40), (64, 101), (129, 16)])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "none"])
+def test_a_deep_layer_is_summed_part_by_part(target, depth, units, activation):
+    tiles = dataclasses.replace(tiles_for(tvm.target.Target(target)), depth_block=16, chunk_bytes=16 * 4 * 12)
+    layer = Layer(depth=depth, units=units, activation=activation, has_row_bias=False, tiles=tiles)
+    assert layer.depth_steps < depth
+    assert layer.depth_steps % tiles.unroll == 0
+    for rows in (0, 1, 5, 12, 29):
+        x, weight, bias = random_layer(rows, depth, units, seed=rows)
+        assert_is_reference(run(target, x, weight, bias, activation, tiles=tiles), x, weight, bias, activation)
+
+
+def test_a_deep_layer_adds_the_bias_of_a_row_once():
+    tiles = dataclasses.replace(tiles_for(tvm.target.Target(SSE2)), depth_block=16)
+    x, weight, bias = random_layer(9, 70, 24)
+    row_bias, row_index = np.arange(48, dtype=np.float32).reshape(2, 24), (np.arange(9) % 2).astype(np.int32)
+    layer = (x, weight, bias, "relu", row_bias, row_index)
+    assert_is_reference(run(SSE2, *layer, tiles=tiles), *layer)
