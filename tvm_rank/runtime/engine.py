@@ -25,6 +25,7 @@ from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
 from tvm_rank.runtime.library import kernel, new_machine, open_library
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
+from tvm_rank.runtime.record_batch import NO_COLUMNS as NO_USER
 from tvm_rank.runtime.record_batch import Exported, one_batch, plan
 from tvm_rank.runtime.row_map import RowMap
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
@@ -109,6 +110,7 @@ class Engine:
         self._arrays = [*stored, *stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
+        self._needs_user = bool(_names(manifest, request=True))
         self._row_map = RowMap()
         self._machines: collections.deque[_Machine] = collections.deque()
         self._machines.append(self._new_machine())
@@ -159,12 +161,16 @@ class Engine:
             raise RankError("item_ids: this artifact has no item store; give the item columns as `items`, or compile with `items`")
         if self._host.stages:
             items = with_host_columns(self._host, items, ITEM, "items", self.item_fields)
-        user_batch, item_batch = one_batch(user, "user"), one_batch(items, "items")
+        user_batch, item_batch = self._user_batch(user), one_batch(items, "items")
         if user_batch is not None and item_batch is not None:
             plans = self._plans_for(user_batch.schema, item_batch.schema, mapped=user_batch.num_rows > 1)
             if plans is not None:
                 return self._rank_batches(user_batch, item_batch, item_request, plans)
         return self._rank_columns(user, items, item_request)
+
+    def _user_batch(self, user: Any) -> pa.RecordBatch | None:
+        """`user` as one record batch, of one row when a model without user columns is given none."""
+        return NO_USER if user is None and not self._needs_user else one_batch(user, "user")
 
     def _rank_batches(
         self, user: pa.RecordBatch, items: pa.RecordBatch, item_request: Any, plans: tuple[np.ndarray, ...]
@@ -195,7 +201,7 @@ class Engine:
         keep: list[Any] = []
         ids = store.ids(given)
         count, of_store = len(ids), (store.id_words(ids, keep), store.keys, store.slots, store.words)
-        user_batch = one_batch(user, "user")
+        user_batch = self._user_batch(user)
         plans = None if user_batch is None else self._plans_for(user_batch.schema, NO_COLUMNS, mapped=user_batch.num_rows > 1)
         if user_batch is not None and plans is not None:
             requests = user_batch.num_rows

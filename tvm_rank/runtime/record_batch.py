@@ -17,6 +17,8 @@ from tvm_rank.errors import InputError
 from tvm_rank.runtime.columns import FLOATS, FORMS, MAPS, NUMBER, TEXT_FORM, FieldUse
 
 STRUCT_BYTES, RELEASE = 80, 8  # struct ArrowArray: its size, and the place of its release callback among its 64-bit members
+NOTHING = [1, -1, 0, 0, 0]  # a row of a plan whose column does not come from a record batch
+NO_COLUMNS = pa.RecordBatch.from_struct_array(pa.array([{}], pa.struct([])))  # one row without columns
 _Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -54,8 +56,8 @@ class Exported:
 
 
 def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped: bool, stored: bool = False) -> np.ndarray | None:
-    """The plan (fields, 5) int64 of a descriptor table, or None when there is no field, or a column is missing, or of a type that
-    needs more than reading.
+    """The plan (fields, 5) int64 of a descriptor table, or None when a column is missing, or of a type that needs more than reading.
+    Without fields it has one row, as the table has.
 
     mapped: whether the rows of request columns are found through the row map · stored: whether item fields come from an item store, not
     from a column.
@@ -63,7 +65,7 @@ def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped:
     rows = []
     for use in uses:
         if stored and not use.is_request:
-            rows.append([1, -1, 0, 0, 0])
+            rows.append(NOTHING)
             continue
         schema = user if use.is_request else items
         place = schema.get_field_index(use.name)
@@ -75,4 +77,4 @@ def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped:
         if use.legacy or form is None or (form in FLOATS and use.role != NUMBER) or (form != TEXT_FORM and use.role in MAPS):
             return None  # among them maps
         rows.append([0 if use.is_request else 1, place, form, int(is_list), int(mapped and use.is_request)])
-    return np.array(rows, np.int64) if rows else None
+    return np.array(rows or [NOTHING], np.int64)
