@@ -20,7 +20,7 @@ from tvm_rank.artifact import manifest as manifest_module
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError
-from tvm_rank.runtime import engine as engine_module
+from tvm_rank.runtime import this_machine
 
 FILES = [
     "model.so",
@@ -273,14 +273,14 @@ def test_an_artifact_for_another_machine_is_refused(copy: pathlib.Path):
 
 def test_an_artifact_that_needs_a_flag_which_this_cpu_lacks_is_refused(copy: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     change(copy, needs=["avx2", "avx9000", "amx9000"])
-    monkeypatch.setattr(engine_module, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(this_machine, "cpu_flags", lambda: frozenset({"avx2"}))
     with pytest.raises(ArtifactError, match="this CPU lacks avx9000, amx9000"):
         tvm_rank.load(copy)
 
 
 def test_the_flags_of_this_cpu_are_read():
-    assert all(flag == flag.strip() and flag for flag in engine_module.cpu_flags())
-    assert not pathlib.Path("/proc/cpuinfo").exists() or len(engine_module.cpu_flags()) > 3
+    assert all(flag == flag.strip() and flag for flag in this_machine.cpu_flags())
+    assert not pathlib.Path("/proc/cpuinfo").exists() or len(this_machine.cpu_flags()) > 3
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from tvm_rank.errors import ArtifactError, InputError, RankError
 from tvm_rank.host.stage import ITEM
 from tvm_rank.items.build import write_store
 from tvm_rank.items.source import read_items
-from tvm_rank.runtime.engine import check_machine
 from tvm_rank.runtime.host_columns import open_host
+from tvm_rank.runtime.this_machine import check_machine
 
 
 def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], None] | None = None) -> Manifest:

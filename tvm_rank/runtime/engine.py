@@ -6,7 +6,6 @@ import collections
 import contextlib
 import os
 import pathlib
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import pyarrow as pa
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest
-from tvm_rank.errors import ArtifactError, InputError, RankError
+from tvm_rank.errors import InputError, RankError
 from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.output import Scores
 from tvm_rank.runtime import tvm_runtime
@@ -25,10 +24,10 @@ from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
 from tvm_rank.runtime.library import kernel, new_machine, open_library
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
-from tvm_rank.runtime.record_batch import NO_COLUMNS as NO_USER
-from tvm_rank.runtime.record_batch import Exported, one_batch, plan
+from tvm_rank.runtime.record_batch import NO_COLUMNS, Exported, one_batch, plan
 from tvm_rank.runtime.row_map import RowMap
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
+from tvm_rank.runtime.this_machine import check_machine
 
 
 def load(
@@ -58,30 +57,7 @@ def load(
     return Engine(folder, manifest, threads or tvm_runtime.cores(), tables)
 
 
-def cpu_flags() -> frozenset[str]:
-    """The flags of this CPU, in /proc/cpuinfo's spelling; empty where they cannot be read."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name.strip() in ("flags", "Features"):
-                return frozenset(value.split())
-    return frozenset()
-
-
-def check_machine(manifest: Manifest, where: str) -> None:
-    """Raise ArtifactError when this machine lacks what the code of the artifact needs."""
-    recompile = "compile it for this machine, or with a smaller target such as x86-64-v3"
-    if manifest.machine != platform.machine():
-        raise ArtifactError(
-            f"{where}: compiled for {manifest.machine} (target {manifest.target}), this machine is {platform.machine()}; {recompile}"
-        )
-    flags = cpu_flags()
-    missing = [flag for flag in manifest.needs if flag not in flags] if flags else []
-    if missing:
-        raise ArtifactError(f"{where}: compiled for {manifest.target}; this CPU lacks {', '.join(missing)}; {recompile}")
-
-
-NO_COLUMNS = pa.schema([])
+NO_FIELDS = pa.schema([])
 
 
 @dataclass(frozen=True)
@@ -170,7 +146,7 @@ class Engine:
 
     def _user_batch(self, user: Any) -> pa.RecordBatch | None:
         """`user` as one record batch, of one row when a model without user columns is given none."""
-        return NO_USER if user is None and not self._needs_user else one_batch(user, "user")
+        return NO_COLUMNS if user is None and not self._needs_user else one_batch(user, "user")
 
     def _rank_batches(
         self, user: pa.RecordBatch, items: pa.RecordBatch, item_request: Any, plans: tuple[np.ndarray, ...]
@@ -202,7 +178,7 @@ class Engine:
         ids = store.ids(given)
         count, of_store = len(ids), (store.id_words(ids, keep), store.keys, store.slots, store.words)
         user_batch = self._user_batch(user)
-        plans = None if user_batch is None else self._plans_for(user_batch.schema, NO_COLUMNS, mapped=user_batch.num_rows > 1)
+        plans = None if user_batch is None else self._plans_for(user_batch.schema, NO_FIELDS, mapped=user_batch.num_rows > 1)
         if user_batch is not None and plans is not None:
             requests = user_batch.num_rows
             if (index := self._row_map.index(item_request, requests, count)).size == 0:
