@@ -249,3 +249,36 @@ class ElementField(Field):
     def text_end(self, element):
         """Where the bytes of text element `element` end, behind DATA; not bound."""
         return T.cast(intrin.load("int32", self._ends + element * T.int64(4)), "int64")
+
+
+class PlainTexts(Field):
+    """A column of texts, one a row, of which none has a separator, and whose kernel rows are its rows: what most columns are.
+
+    Code for such columns alone goes without the questions that others need for each row.
+    """
+
+    def __init__(self, field: Field):
+        # what is bound here is not bound for `field`, whose other code is in another branch
+        super().__init__(lambda word: field._words[word] if word in field._words else field._read(word))
+        self.splits = T.bool(False)
+
+    @property
+    def is_text(self):
+        """True."""
+        return T.bool(True)
+
+    @property
+    def is_scalar(self):
+        """True."""
+        return T.bool(True)
+
+    @property
+    def is_mapped(self):
+        """False."""
+        return T.bool(False)
+
+
+def are_plain_texts(field: Field):
+    """Condition: the column may be read as `PlainTexts`. Its `splits` must be set."""
+    direct = T.And(field[Word.STRIDE] == T.int64(1), T.Not(field.is_mapped))
+    return T.And(T.And(field.is_text, field.is_scalar), T.And(direct, T.Not(field.splits)))

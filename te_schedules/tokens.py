@@ -13,7 +13,7 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column import Field
+from te_schedules.column import Field, PlainTexts
 from te_schedules.text import format_int, search
 
 INT_TEXT_BYTES = 24  # the longest int64 text has 20
@@ -31,6 +31,12 @@ class Text:
 
 def for_each_token(field: Field, row, separators: tuple[Expr, ...], body: Callable[[Text, Expr], None]) -> None:
     """Emit `body(text, element)` for every non-empty text of the row. `separators` are uint8 expressions."""
+    if isinstance(field, PlainTexts):
+        with T.If(field.row_is_valid(row)), T.Then():
+            begin, finish = field.text(row)
+            with T.If(begin < finish), T.Then():
+                body(Text(begin, intrin.let(finish - begin)), row)
+        return
     digits = intrin.array(INT_TEXT_BYTES, "uint8")
     start, end = intrin.local("int64", 0), intrin.local("int64", 0)
     stop = intrin.local("int64", 0)

@@ -19,7 +19,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.column_group.kernel import OPERATOR, Argument
-from te_schedules.column_group.rows import kept_ids, row_ids
+from te_schedules.column_group.rows import for_each_row, kept_ids, row_ids
 
 STREAMS = (("ids", "int64"), ("weights", "float32"), ("key_lengths", "int32"))
 IDS, WEIGHTS, KEYS = range(3)
@@ -93,12 +93,15 @@ class Collect:
             kept_ids(section, scope, row, keep)
             keys.push(T.cast(ids.at[0] - before, "int32"))
 
-        with T.serial(block.first, block.end) as row:
-            if keys is None:
-                before = intrin.let(ids.at[0])
-                row_ids(section, scope, row, keep)
-                T.buffer_store(lengths, T.cast(ids.at[0] - before, "int32"), [scope.int("out"), row])
-            else:
+        def one_row(row) -> None:
+            before = intrin.let(ids.at[0])
+            row_ids(section, scope, row, keep)
+            T.buffer_store(lengths, T.cast(ids.at[0] - before, "int32"), [scope.int("out"), row])
+
+        if keys is None:
+            for_each_row(block, scope, section, one_row)
+        else:
+            with T.serial(block.first, block.end) as row:
                 first, end = scope.elements.bounds(row)
                 scope.elements.each(row, element)
                 T.buffer_store(lengths, T.cast(end - first, "int32"), [scope.int("out"), row])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.column import PlainTexts, are_plain_texts
 from te_schedules.tokens import Text
 
 LANES = 16  # float32 in the widest vector of any CPU target; LLVM splits it where vectors are narrower
@@ -18,6 +20,26 @@ def row_ids(section, scope, row, accept: Callable, nothing: Callable[[], None] |
         kept_ids(section, scope, row, accept, nothing)
     else:  # each element has ids, since the default of a sequence is not empty
         scope.elements.each(row, lambda element: kept_ids(section, scope, element, accept))
+
+
+def for_each_row(block, scope, section, body: Callable) -> None:
+    """Emit `body(row)` for the rows of a block; for kinds that say so, code of their own for columns of plain texts."""
+
+    def rows() -> None:
+        with T.serial(block.first, block.end) as row:
+            body(row)
+
+    if not section.kind.has_plain_texts or scope.elements is not None:
+        rows()
+        return
+    fields = scope.fields
+    with T.If(reduce(T.And, map(are_plain_texts, fields))):
+        with T.Then(), scope.branch():
+            scope.fields = tuple(map(PlainTexts, fields))
+            rows()
+        with T.Else(), scope.branch():
+            scope.fields = fields
+            rows()
 
 
 def kept_ids(section, scope, row, accept: Callable, nothing: Callable[[], None] | None = None) -> None:

@@ -39,6 +39,11 @@ class ComboKind(TextKind):
         """The fields that are crossed."""
         return self.field_count
 
+    @property
+    def has_plain_texts(self) -> bool:
+        """True for ids that are hashes."""
+        return self.bucketizer in bucketize.HASHES
+
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column; make room for the joined texts."""
         bucketize.bind_constants(self.bucketizer, scope)

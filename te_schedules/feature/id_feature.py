@@ -36,6 +36,11 @@ class IdKind(TextKind):
         """num_buckets reads the bare value."""
         return self.prefixed and self.bucketizer != bucketize.NUM_BUCKETS
 
+    @property
+    def has_plain_texts(self) -> bool:
+        """True for ids that are hashes."""
+        return self.bucketizer in bucketize.HASHES
+
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column; make room for prefixed texts."""
         bucketize.bind_constants(self.bucketizer, scope)

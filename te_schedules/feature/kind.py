@@ -10,7 +10,8 @@ A further feature type is one file here with a frozen dataclass that overrides t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -72,6 +73,11 @@ class Kind:
     @property
     def has_weights(self) -> bool:
         """True when ids come with weights."""
+        return False
+
+    @property
+    def has_plain_texts(self) -> bool:
+        """True when code of its own for columns of plain texts (`column.PlainTexts`) is worth its size; `splits` of the fields are set."""
         return False
 
     @property
@@ -173,6 +179,13 @@ class Scope:
         if name not in self._bound:
             self._bound[name] = intrin.let(self._buffers.ints[self._first + self._places[name]])
         return self._bound[name]
+
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        """Around the code of a branch: what it binds is not set in others."""
+        before = dict(self._bound)
+        yield
+        self._bound = before
 
     def bind(self, *names: str) -> None:
         """Read constants now, so that a loop inside does not read them again."""

@@ -8,12 +8,26 @@ from te_schedules import intrin
 
 
 def emit(text, target):
-    """Copy the bytes of `text` (`tokens.Text`) to the address `target`; gives the address behind them. The two do not overlap."""
-    position = intrin.local("int64", 0)
-    with T.While(position[0] + T.int64(8) <= text.length):
-        intrin.store("int64", target + position[0], intrin.load("int64", text.address + position[0]))
-        intrin.assign(position, position[0] + T.int64(8))
-    with T.While(position[0] < text.length):
-        intrin.store("uint8", target + position[0], intrin.load("uint8", text.address + position[0]))
-        intrin.assign(position, position[0] + T.int64(1))
-    return intrin.let(target + text.length)
+    """Copy the bytes of `text` (`tokens.Text`) to the address `target`; gives the address behind them. The two do not overlap.
+
+    The last words of a text overlap those before them: bytes one by one would cost more, and what then reads them as words waits.
+    """
+    source, length = text.address, text.length
+
+    def move(dtype: str, at) -> None:
+        intrin.store(dtype, target + at, intrin.load(dtype, source + at))
+
+    with T.If(length >= T.int64(8)):
+        with T.Then():
+            position = intrin.local("int64", 0)
+            with T.While(position[0] + T.int64(8) < length):
+                move("int64", position[0])
+                intrin.assign(position, position[0] + T.int64(8))
+            move("int64", length - T.int64(8))
+        with T.Else(), T.If(length >= T.int64(4)):
+            with T.Then():
+                move("int32", T.int64(0))
+                move("int32", length - T.int64(4))
+            with T.Else(), T.serial(T.int64(0), length) as k:
+                move("uint8", k)
+    return intrin.let(target + length)

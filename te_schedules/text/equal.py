@@ -8,18 +8,29 @@ from te_schedules import intrin
 
 
 def emit(left, right):
-    """Condition: both texts (`tokens.Text`) have the same bytes. Reads only inside them."""
-    position = intrin.local("int64", 0)
-    same = intrin.local("int32", T.cast(left.length == right.length, "int32"))
-    end = intrin.let(T.if_then_else(same[0] == 1, left.length, T.int64(0)))
-    with T.While(T.And(position[0] + T.int64(8) <= end, same[0] == 1)):
-        a = intrin.load("int64", left.address + position[0])
-        b = intrin.load("int64", right.address + position[0])
+    """Condition: both texts (`tokens.Text`) have the same bytes. Reads only inside them, in words of which the last overlaps others."""
+    length = left.length
+    same = intrin.local("int32", T.cast(length == right.length, "int32"))
+
+    def compare(dtype: str, at) -> None:
+        a, b = intrin.load(dtype, left.address + at), intrin.load(dtype, right.address + at)
         intrin.assign(same, T.cast(a == b, "int32"))
-        intrin.assign(position, position[0] + T.int64(8))
-    with T.While(T.And(position[0] < end, same[0] == 1)):
-        a = intrin.load("uint8", left.address + position[0])
-        b = intrin.load("uint8", right.address + position[0])
-        intrin.assign(same, T.cast(a == b, "int32"))
-        intrin.assign(position, position[0] + T.int64(1))
+
+    def and_compare(dtype: str, at) -> None:
+        with T.If(same[0] == 1), T.Then():
+            compare(dtype, at)
+
+    with T.If(same[0] == 1), T.Then(), T.If(length >= T.int64(8)):
+        with T.Then():
+            position = intrin.local("int64", 0)
+            with T.While(T.And(position[0] + T.int64(8) < length, same[0] == 1)):
+                compare("int64", position[0])
+                intrin.assign(position, position[0] + T.int64(8))
+            and_compare("int64", length - T.int64(8))
+        with T.Else(), T.If(length >= T.int64(4)):
+            with T.Then():
+                compare("int32", T.int64(0))
+                and_compare("int32", length - T.int64(4))
+            with T.Else(), T.serial(T.int64(0), length) as k:
+                and_compare("uint8", k)
     return intrin.let(same[0] == 1)
