@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax, tirx
 
@@ -64,6 +66,12 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, say: Callable[[str], 
         plan=Plan(before=steps["inline"], after=steps["graph"], kernels=steps["fuse"]),
         materialized=_materialized(seen["graph"]),
     )
+
+
+def item_bytes(mod: tvm.IRModule, target: tvm.target.Target, level: str) -> int:
+    """How many bytes a store keeps for each item when this much is computed ahead; 0 when nothing is."""
+    stored = _attribute(pipeline.materialized(mod, target, level)["main"], STORED)
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in stored)
 
 
 def _attribute(function: relax.Function, name: str) -> Any:

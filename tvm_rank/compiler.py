@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def compile(
     item_key: str | None = None,
     store_layout: str = "columns",
     materialize: str = "none",
+    memory_budget: int | None = None,
     target: object = "cpu",
     precision: str = "fp32",
     tuning: object = None,
@@ -54,15 +56,16 @@ def compile(
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu"
     (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · hash_function: "std" or "farm", None for the
     configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that requests carry the ids of
-    the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by side) · base_dir: where the
-    configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg",
-    or "rtp" for files of the older engine · progress: called with the name of each stage as it begins.
+    the column `item_key` in place of fields · store_layout: "columns" · materialize: what of the items is computed ahead: "none",
+    "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's
+    files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for
+    files of the older engine · progress: called with the name of each stage as it begins.
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
     """
     _refuse_unbuilt(tuning=tuning, precision=None if precision == "fp32" else precision)
-    options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize)
-    from tvm_rank.code import generate
+    options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
+    from tvm_rank.code import generate, item_bytes
     from tvm_rank.frontend.graph import build_graph
     from tvm_rank.target import resolve
 
@@ -73,7 +76,7 @@ def compile(
     brought = _read(features, model, tables, reading)
     say("building the graph")
     graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
-    stored = options.prepared(graph.item_uses, brought.host)
+    stored = options.prepared(graph.item_uses, brought.host, partial(item_bytes, graph.mod, resolved.tvm_target))
     code = generate(graph.mod, resolved.tvm_target, say, {} if stored is None else stored.passes)
     if stored is not None:
         stored = stored.materialized(code.materialized, _refusals(brought.config, code.materialized.refusals))

@@ -74,6 +74,15 @@ def run(
     return mod
 
 
+def materialized(mod: tvm.IRModule, target: tvm.target.Target, level: str) -> tvm.IRModule:
+    """The module behind `MaterializeItems`, for what it says of the stored values; no kernel is made."""
+    made = phases(target, materialize=level)
+    graph = made["graph"]
+    until = next(k for k, one in enumerate(graph) if isinstance(one, MaterializeItems)) + 1
+    with target:
+        return tvm.transform.Sequential([*made["inline"], *graph[:until]])(mod)
+
+
 def build(mod: tvm.IRModule, target: tvm.target.Target) -> relax.VMExecutable:
     """Machine code for a module that went through `run`."""
     nothing = tvm.transform.Sequential([])

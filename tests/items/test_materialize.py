@@ -93,5 +93,39 @@ def test_materialize_needs_items():
     given = {"features": small_model.features(), "model": small_model.model(), "tables": small_model.tables()}
     with pytest.raises(tvm_rank.RankError, match=r"materialize='dense'.*give items and item_key"):
         tvm_rank.compile(**given, materialize="dense")
+    with pytest.raises(tvm_rank.RankError, match=r"memory_budget=-1.*give a number of bytes"):
+        tvm_rank.compile(**given, items={"key": KEYS["string"]}, item_key="key", materialize="auto", memory_budget=-1)
     with pytest.raises(tvm_rank.RankError, match=r"materialize='all'.*give one of none, "):
         tvm_rank.compile(**given, items={"key": KEYS["string"]}, item_key="key", materialize="all")
+
+
+@pytest.mark.parametrize(
+    ("budget", "level"),
+    [
+        pytest.param(None, "dense", id="no-budget"),
+        pytest.param(4 * (ITEMS + 1), "dense", id="a-number-for-each-row"),
+        pytest.param(4 * (ITEMS + 1) - 1, "none", id="too-little"),
+    ],
+)
+def test_auto_takes_the_most_that_fits(budget: int | None, level: str):
+    from tvm_rank.host.plan import HostPlan
+    from tvm_rank.items.prepare import StoreOptions
+
+    options = StoreOptions(items=item_table("string"), key="key", layout="columns", materialize="auto", memory_budget=budget)
+    sizes = {"dense": 4, "embeddings": 52}
+    stored = options.prepared((), HostPlan(config=None), sizes.__getitem__)  # type: ignore[arg-type]
+    assert stored is not None
+    assert stored.entry.materialized == level
+
+
+def test_the_bytes_of_a_level_are_counted_before_anything_is_built():
+    from tvm_rank import compiler
+    from tvm_rank.code import item_bytes
+    from tvm_rank.frontend.graph import build_graph
+    from tvm_rank.target import resolve
+
+    reading = {"hash_function": None, "base_dir": "."}
+    brought = compiler._read(small_model.features(), small_model.model(), small_model.tables(), reading)
+    graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
+    target = resolve("cpu").tvm_target
+    assert {level: item_bytes(graph.mod, target, level) for level in LEVELS} == {"embeddings": 52, "dense": 4}

@@ -44,9 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
     parser.add_argument(
         "--materialize",
-        choices=MATERIALIZED,
+        choices=(*MATERIALIZED, "auto"),
         default="none",
         help="what of the items is computed ahead, into the store (default: none)",
+    )
+    parser.add_argument(
+        "--memory-budget", type=int, metavar="BYTES", help="what --materialize auto may add to the store (default: 4 GiB)"
     )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     add_features_options(parser)
@@ -78,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             items=args.items,
             item_key=args.item_key,
             materialize=args.materialize,
+            memory_budget=args.memory_budget,
             target=args.target,
             hash_function=args.hash_function,
             base_dir=args.base_dir,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,9 @@ from tvm_rank.host.stage import ITEM, HostFunctions
 from tvm_rank.items.source import STRING, key_type, read_items
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse
 
-NONE = "none"
+NONE, AUTO = "none", "auto"
+CHOICES = (*MATERIALIZED, AUTO)
+DEFAULT_BUDGET = 4 << 30  # bytes of what is computed ahead, under "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,16 @@ class StoreOptions:
     key: str | None
     layout: str
     materialize: str = NONE
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         if (self.items is None) != (self.key is None):
             raise RankError("compile(items, item_key): an item store needs both, the items and the name of their key column")
-        if self.materialize not in MATERIALIZED:
-            raise RankError(f"compile(materialize={self.materialize!r}): give one of {', '.join(MATERIALIZED)}")
+        if self.materialize not in CHOICES:
+            raise RankError(f"compile(materialize={self.materialize!r}): give one of {', '.join(CHOICES)}")
+        budget = self.memory_budget
+        if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
+            raise RankError(f"compile(memory_budget={budget!r}): give a number of bytes, or None for {DEFAULT_BUDGET:,}")
         if self.materialize != NONE and self.key is None:
             raise RankError(
                 f"compile(materialize={self.materialize!r}): give items and item_key, for an item store to keep the values"
@@ -74,8 +80,9 @@ class StoreOptions:
         if self.layout not in LAYOUTS:
             raise RankError(f"compile(store_layout={self.layout!r}): give one of {', '.join(LAYOUTS)}")
 
-    def prepared(self, uses: Sequence[FieldUse], host: HostPlan) -> PreparedStore | None:
-        """The items with the columns that these uses and the host stages read. Raises InputError."""
+    def prepared(self, uses: Sequence[FieldUse], host: HostPlan, item_bytes: Callable[[str], int]) -> PreparedStore | None:
+        """The items with the columns that these uses and the host stages read. item_bytes: what a level takes for each item. Raises
+        InputError."""
         if self.key is None:
             return None
         names = dict.fromkeys(use.name for use in uses if not use.is_request)
@@ -87,8 +94,16 @@ class StoreOptions:
             rows=len(items[self.key]),
             layout=self.layout,
             columns=tuple("" if use.is_request else use.name for use in uses),
-            materialized=self.materialize,
+            materialized=self._level(len(items[self.key]), item_bytes),
             values=(),
             refusals=(),
         )
         return PreparedStore(items=items, entry=entry)
+
+    def _level(self, rows: int, item_bytes: Callable[[str], int]) -> str:
+        """What is computed ahead; under AUTO the most that fits the budget."""
+        if self.materialize != AUTO:
+            return self.materialize
+        budget = DEFAULT_BUDGET if self.memory_budget is None else self.memory_budget
+        stronger = (level for level in reversed(MATERIALIZED) if level != NONE)
+        return next((level for level in stronger if item_bytes(level) * (rows + 1) <= budget), NONE)
