@@ -32,7 +32,7 @@ class Word(IntEnum):
     """What each word of a descriptor holds; an address is 0 when the column has no such buffer."""
 
     FORM = 0  # element type, see Form
-    STRIDE = 1  # 1, or 0 when the column's single row serves all rows
+    STRIDE = 1  # 1, or 0 when the column's single row serves all rows; of a field in records, how far they are apart
     INDEX = 2  # address of an int32 map from kernel row to column row
     VALID = 3  # address of the row validity bitmap, and
     VALID_BIT = 4  # the bit of row 0 in it

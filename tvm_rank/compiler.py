@@ -56,10 +56,10 @@ def compile(
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu"
     (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · hash_function: "std" or "farm", None for the
     configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that requests carry the ids of
-    the column `item_key` in place of fields · store_layout: "columns" · materialize: what of the items is computed ahead: "none",
-    "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's
-    files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for
-    files of the older engine · progress: called with the name of each stage as it begins.
+    the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by side) · materialize: what
+    of the items is computed ahead: "none", "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) ·
+    base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration
+    names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name of each stage as it begins.
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
     """

@@ -75,7 +75,8 @@ class Materialize:
         """The block with one row, if one row serves all."""
         strides = [field[Word.STRIDE] for field in scope.fields]
         scope.made = made
-        scope.stride = intrin.let(reduce(T.bitwise_or, strides, T.int64(0)))
+        together = intrin.let(reduce(T.bitwise_or, strides, T.int64(0)))
+        scope.stride = intrin.let(T.Select(together == T.int64(0), T.int64(0), T.int64(1)))  # fields of records have larger ones
         return replace(block, end=intrin.let(T.Select(scope.stride == T.int64(0), block.first + T.int64(1), block.end)))
 
     def emit(self, block, scope, section) -> None:

@@ -19,7 +19,8 @@ from tvm_rank.runtime.columns import ROLES, FieldUse
 SCHEMA = 3
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
-KEY_TYPES, LAYOUTS = ("string", "int64"), ("columns",)
+COLUMNS, ROWS = "columns", "rows"
+KEY_TYPES, LAYOUTS = ("string", "int64"), (COLUMNS, ROWS)
 MATERIALIZED = ("none", "embeddings", "dense")
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
 
@@ -53,16 +54,27 @@ class ValueEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordEntry:
+    """A field of a store of rows: its column, the byte in a record where it lies, its Arrow type (`tvm_rank/items/records.py`)."""
+
+    name: str
+    place: int
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreEntry:
     """The item store: `rows` items under the column `key` (`key_type` string or int64), and for each item field the column of the Arrow file
     that it is read from ("" for request fields, and for those that only `values` are made of). `layout`: columns, or rows (all fields of
-    an item side by side). `materialized`: what is computed ahead, `values` are its results, `refusals` as of the manifest."""
+    an item side by side: `records` says where). `materialized`: what is computed ahead, `values` are its results, `refusals` as of the
+    manifest."""
 
     key: str
     key_type: str
     rows: int
     layout: str
     columns: tuple[str, ...]
+    records: tuple[RecordEntry, ...]
     materialized: str
     values: tuple[ValueEntry, ...]
     refusals: tuple[tuple[tuple[str, str], ...], ...]

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tvm_rank.artifact.manifest import MATERIALIZED
+from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED
 from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.summary import store_text
@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--items", metavar="FILE", help="Parquet or Arrow file of all items, for an item store: requests carry ids")
     parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
+    parser.add_argument(
+        "--store-layout", choices=LAYOUTS, default="columns", help="rows: all fields of an item side by side (default: columns)"
+    )
     parser.add_argument(
         "--materialize",
         choices=(*MATERIALIZED, "auto"),
@@ -80,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
             tables=args.tables,
             items=args.items,
             item_key=args.item_key,
+            store_layout=args.store_layout,
             materialize=args.materialize,
             memory_budget=args.memory_budget,
             target=args.target,

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.artifact import store
-from tvm_rank.artifact.manifest import Manifest, StoreEntry
+from tvm_rank.artifact.manifest import ROWS, Manifest, RecordEntry, StoreEntry
 from tvm_rank.errors import InputError
 from tvm_rank.items.columns import stored_columns
+from tvm_rank.items.records import fits_record, record_columns
 from tvm_rank.items.source import STRING, key_type
 from tvm_rank.items.values import write_values
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse, descriptor
@@ -51,11 +52,26 @@ def write_store(
     slots.tofile(folder / store.ITEM_INDEX)
     say("writing the item store")
     served = tuple(name if was else "" for name, was in zip(names, wanted.columns, strict=True))
-    write_arrow(folder / store.ITEM_FILE, {name: array for name, array in columns.items() if name == wanted.key or name in served})
-    entry = dataclasses.replace(wanted, rows=len(columns[wanted.key]) - 1, columns=served)
+    kept = {name: array for name, array in columns.items() if name == wanted.key or name in served}
+    kept, records = _laid_out(kept, served, wanted)
+    write_arrow(folder / store.ITEM_FILE, kept)
+    entry = dataclasses.replace(wanted, rows=len(columns[wanted.key]) - 1, columns=served, records=records)
     if entry.values:
         write_values(folder, manifest, entry, [columns.get(name) for name in names], library, say)
     return entry
+
+
+def _laid_out(
+    columns: Mapping[str, pa.Array], served: Sequence[str], wanted: StoreEntry
+) -> tuple[dict[str, pa.Array], tuple[RecordEntry, ...]]:
+    """The columns of the file: as they are, or those of fields that fit into records replaced by these. The key is a column in any case."""
+    inside = {
+        name: columns[name] for name in dict.fromkeys(served) if name and wanted.layout == ROWS and fits_record(columns[name])
+    }
+    if not inside:
+        return dict(columns), ()
+    made, records = record_columns(inside)
+    return {name: array for name, array in columns.items() if name == wanted.key or name not in inside} | made, records
 
 
 def write_arrow(path: pathlib.Path, columns: Mapping[str, pa.Array]) -> None:

@@ -94,6 +94,7 @@ class StoreOptions:
             rows=len(items[self.key]),
             layout=self.layout,
             columns=tuple("" if use.is_request else use.name for use in uses),
+            records=(),
             materialized=self._level(len(items[self.key]), item_bytes),
             values=(),
             refusals=(),

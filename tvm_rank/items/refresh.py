@@ -17,6 +17,7 @@ from tvm_rank.artifact.manifest import FileEntry, Manifest, StoreEntry
 from tvm_rank.errors import ArtifactError, InputError, RankError
 from tvm_rank.host.stage import ITEM
 from tvm_rank.items.build import write_store
+from tvm_rank.items.records import type_name
 from tvm_rank.items.source import read_items
 from tvm_rank.runtime.host_columns import open_host
 from tvm_rank.runtime.this_machine import check_machine
@@ -68,12 +69,10 @@ def stored_schema(folder: pathlib.Path) -> pa.Schema:
 
 def check_types(old: StoreEntry, schema: pa.Schema, columns: Mapping[str, pa.Array], names: Sequence[str]) -> None:
     """Raise InputError, with all differences, unless the new columns have the types of the old ones."""
+    types = {field.name: type_name(field.type) for field in schema} | {entry.name: entry.type for entry in old.records}
     pairs = [(old.key, old.key), *((was, now) for was, now in zip(old.columns, names, strict=True) if was)]
-    wrong = [
-        f"{now!r} is {columns[now].type}, was {schema.field(was).type}"
-        for was, now in pairs
-        if columns[now].type != schema.field(was).type
-    ]
+    found = [(now, type_name(columns[now].type), types[was]) for was, now in pairs]
+    wrong = [f"{name!r} is {now}, was {was}" for name, now, was in found if now != was]
     if wrong:
         raise InputError(
             f"items: other types than the store has: {'; '.join(dict.fromkeys(wrong))}; convert them, or compile again"

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.artifact import store
-from tvm_rank.artifact.manifest import Manifest, StoreEntry
+from tvm_rank.artifact.manifest import Manifest, RecordEntry, StoreEntry
 from tvm_rank.errors import ArtifactError, InputError
 from tvm_rank.runtime.columns import NUMBER, TEXT, WORDS, FieldUse, as_array, as_columns, descriptor, find_column
+from tvm_rank.runtime.records import Records
 from tvm_rank.runtime.stacks import open_array
 
 STRING = "string"
+RECORD_COLUMNS = ("record", "record bytes", "record valid 4", "record valid 8")  # as tvm_rank/items/records.py names them
 SLOT_BYTES = 16
 PIECE = 1 << 20  # slots that are checked at a time
 
@@ -34,10 +36,18 @@ class ItemStore:
         self.values = [open_array(folder, value.file, (rows, *value.shape), value.dtype, tables) for value in self.entry.values]
         self.keys = np.array([self._describe(batch, self.entry.key, _key_use(self.entry))], np.int64)
         self.words = np.zeros((max(1, len(manifest.item_fields)), WORDS), np.int64)
+        inside = {entry.name: entry for entry in self.entry.records}
+        try:
+            self._records = Records(batch, RECORD_COLUMNS) if inside else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(error) from error
         for k, (name, use) in enumerate(zip(self.entry.columns, manifest.item_fields, strict=True)):
-            if name:
+            if name in inside:
+                self.words[k] = self._of_records(inside[name])
+            elif name:
                 self.words[k] = self._describe(batch, name, dataclasses.replace(use, legacy=False))
-        for words in (self.keys, self.words):
+        columns = [k for k, name in enumerate(self.entry.columns) if name not in inside]
+        for words in (self.keys, np.ascontiguousarray(self.words[columns])):
             status = np.zeros(len(words), np.int64)
             check_columns(words, status)
             if status.any():
@@ -58,13 +68,22 @@ class ItemStore:
             raise self._damaged(error) from error
         if batch.num_rows != self.entry.rows + 1:
             raise self._damaged(f"{batch.num_rows} rows, wanted {self.entry.rows + 1}")
-        for name in {self.entry.key, *filter(None, self.entry.columns)}:
+        inside = {entry.name for entry in self.entry.records}
+        names = {self.entry.key, *filter(None, set(self.entry.columns) - inside), *(RECORD_COLUMNS if inside else ())}
+        for name in names:
             if batch.schema.names.count(name) != 1:
                 raise self._damaged(f"{batch.schema.names.count(name)} columns {name!r}, wanted 1")
         if batch.column(self.entry.key).type != _key_type(self.entry):
             raise self._damaged(f"its key is {batch.column(self.entry.key).type}, wanted {self.entry.key_type}")
         self._keep.append(batch)
         return batch
+
+    def _of_records(self, entry: RecordEntry) -> list[int]:
+        assert self._records is not None
+        try:
+            return self._records.describe(entry)
+        except ValueError as error:
+            raise self._damaged(error) from error
 
     def _describe(self, batch: pa.RecordBatch, name: str, use: FieldUse) -> list[int]:
         try:
