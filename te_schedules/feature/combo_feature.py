@@ -1,11 +1,13 @@
 """combo_feature: the Cartesian product of the values of several fields, joined with "_"; the first field is the outer loop.
 
-The text of the outer values is written once and kept while the inner loops run. A field without values makes the product empty.
+The text of the outer values is written once and kept while the inner loops run. A field without values makes the product empty. A row of
+more than MOST combinations is refused: two fields of a million values would take hours. Behind them, only the outer loops go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +19,8 @@ from te_schedules.feature.join import Joined, Pieces
 from te_schedules.feature.kind import TextKind
 from te_schedules.text import order
 from te_schedules.tokens import Text, find_splits, for_each_token
+
+MOST = 2**24  # combinations of a row, as tvm_rank.config.types.combo_feature has it
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class ComboKind(TextKind):
         """True for ids that are hashes."""
         return self.bucketizer in bucketize.HASHES
 
+    @property
+    def can_fail(self) -> bool:
+        """A row with too many combinations is refused."""
+        return True
+
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column; make room for the joined texts."""
         bucketize.bind_constants(self.bucketizer, scope)
@@ -55,8 +64,9 @@ class ComboKind(TextKind):
 
     def emit_texts(self, scope, row, accept) -> None:
         """Emit the texts of one row."""
+        count = _Count(scope, row)
         if self.ordered:
-            self._emit_ordered(scope, row, accept)
+            self._emit_ordered(scope, row, count, accept)
             return
         joined = scope.joined
 
@@ -64,9 +74,10 @@ class ComboKind(TextKind):
             def token(text, _element) -> None:
                 end = joined.append(address, text)
                 if k + 1 < self.field_count:
-                    level(k + 1, joined.underscore(end))
+                    with count.is_open():
+                        level(k + 1, joined.underscore(end))
                 else:
-                    accept(joined.text(end), T.float32(1))
+                    count.counted(accept)(joined.text(end), T.float32(1))
 
             self._each(scope, k, row, token)
 
@@ -92,17 +103,45 @@ class ComboKind(TextKind):
 
         for_each_token(field, row, separators(scope), token)
 
-    def _emit_ordered(self, scope, row, accept) -> None:
+    def _emit_ordered(self, scope, row, count: _Count, accept) -> None:
         def level(k: int, parts: tuple[Text, ...]) -> None:
             def token(text: Text, _element) -> None:
                 if k + 1 < self.field_count:
-                    level(k + 1, (*parts, text))
+                    with count.is_open():
+                        level(k + 1, (*parts, text))
                 else:
-                    accept(scope.joined.joined(_sorted((*parts, text)), prefixed=True), T.float32(1))
+                    count.counted(accept)(scope.joined.joined(_sorted((*parts, text)), prefixed=True), T.float32(1))
 
             self._each(scope, k, row, token)
 
         level(0, ())
+
+
+class _Count:
+    """How many combinations a row has had; refuses the row behind MOST."""
+
+    def __init__(self, scope, row):
+        self._scope, self._row = scope, row
+        self._seen = intrin.local("int64", 0)
+
+    @contextmanager
+    def is_open(self) -> Iterator[None]:
+        """What is emitted inside happens while there is room."""
+        with T.If(self._seen[0] <= T.int64(MOST)), T.Then():
+            yield
+
+    def counted(self, accept: Callable) -> Callable:
+        """`accept` for the first MOST combinations."""
+
+        def take(text, weight) -> None:
+            intrin.assign(self._seen, self._seen[0] + T.int64(1))
+            with T.If(self._seen[0] <= T.int64(MOST)):
+                with T.Then():
+                    accept(text, weight)
+                with T.Else():
+                    self._scope.fail(self._row)
+
+        return take
 
 
 def _sorted(parts: tuple[Text, ...]) -> tuple[Text, ...]:

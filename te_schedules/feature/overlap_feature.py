@@ -68,6 +68,7 @@ def _is_equal(terms: Terms, query_count, title_count):
     return result[0]
 
 
+MOST_WORK, BYTES_OF_TERM = 2**32, 64  # as tvm_rank.config.types.overlap_feature has them
 FAR = 2**40  # beyond any distance in a row
 
 
@@ -158,11 +159,13 @@ METHODS: dict[str, Callable] = {
 class OverlapKind(TextKind):
     """A number: `method`, then `normalizer` (a shape of `feature/normalize.py`), then boundaries if `bucketized`.
 
+    work: how the method's work grows with the size of the query and of the title (powers); a row of more than MOST_WORK is refused ·
     discrete: in the older dialect, texts behind the column's array `prefix`, with the byte `joiner` between words; `bucketizer` is a name of
     `te_schedules.bucketize` (NONE: texts)
     """
 
     method: str
+    work: tuple[int, int] = (1, 1)
     normalizer: Any = None
     bucketized: bool = False
     discrete: bool = False
@@ -184,6 +187,11 @@ class OverlapKind(TextKind):
     def yields_texts(self) -> bool:
         """True for texts without a bucketizer."""
         return self.discrete and self.bucketizer == bucketize.NONE
+
+    @property
+    def can_fail(self) -> bool:
+        """A row whose comparisons would take hours is refused."""
+        return True
 
     def prepare(self, scope, first_row, end_row) -> None:
         """Read the constants of the column."""
@@ -211,17 +219,31 @@ class OverlapKind(TextKind):
     def emit_texts(self, scope, row, accept) -> None:
         """Emit the texts of one row."""
         terms = Terms(scope, row)
-        query_count, title_count = terms.count(0), terms.count(1)
+        query_count, title_count = self._counts(scope, row, terms)
         with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
             if self.method in WORDS:
                 scope.joined.of_terms(self.method, terms, accept)
             else:
                 scope.joined.integer(intrin.let(METHODS[self.method](terms, query_count, title_count)), accept)
 
+    def _counts(self, scope, row, terms: Terms):
+        """How many terms both sides have; none of the query in a row that is refused."""
+        query, title = terms.measure(0), terms.measure(1)
+        work = T.float64(1)
+        for (count, size), power in zip((query, title), self.work, strict=True):
+            weight = T.cast(count + size // T.int64(BYTES_OF_TERM), "float64")
+            for _ in range(power):
+                work = work * weight
+        kept = intrin.local("int64", query[0])
+        with T.If(T.And(title[0] > T.int64(0), work > T.float64(MOST_WORK))), T.Then():
+            scope.fail(row)
+            intrin.assign(kept, 0)
+        return intrin.let(kept[0]), title[0]
+
     def _value(self, scope, row):
         """The float32 of one row: the default when a side has no terms, else the method's number, normalized."""
         terms = Terms(scope, row)
-        query_count, title_count = terms.count(0), terms.count(1)
+        query_count, title_count = self._counts(scope, row, terms)
         value = intrin.local("float32", scope.float("missing"))
         with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
             number = intrin.let(METHODS[self.method](terms, query_count, title_count))

@@ -40,9 +40,18 @@ class Terms:
 
     def count(self, side: int):
         """How many terms a side has."""
-        count = intrin.local("int64", 0)
-        self._each(side, lambda _text, _position: intrin.assign(count, count[0] + T.int64(1)))
-        return intrin.let(count[0])
+        return self.measure(side)[0]
+
+    def measure(self, side: int):
+        """(how many terms a side has, their bytes)."""
+        count, size = intrin.local("int64", 0), intrin.local("int64", 0)
+
+        def add(text, _position) -> None:
+            intrin.assign(count, count[0] + T.int64(1))
+            intrin.assign(size, size[0] + text.length)
+
+        self._each(side, add)
+        return intrin.let(count[0]), intrin.let(size[0])
 
 
 def when(condition, body: Callable[[], None]) -> None:

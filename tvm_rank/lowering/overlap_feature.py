@@ -25,7 +25,7 @@ def column(feature: OverlapFeature, fields: FeatureFields, hash_function: str) -
         more, tables = bucketizers.of_number(feature.bucketizer, [])
         ints |= more
         arrays |= tables
-    kind = OverlapKind(method=_method(feature), normalizer=shape, bucketized=feature.bucketizer is not None)
+    kind = OverlapKind(method=_method(feature), work=feature.work, normalizer=shape, bucketized=feature.bucketizer is not None)
     return Column(name=feature.name, kind=kind, fields=rows, ints=ints, arrays=arrays)
 
 
@@ -33,7 +33,7 @@ def _texts(feature: OverlapFeature, fields: FeatureFields, hash_function: str) -
     rule, ints, arrays = bucketizers.of_text(feature, hash_function)
     arrays["prefix"] = np.frombuffer(feature.prefix.encode(), np.uint8)
     rows = tuple(fields.row(field, TEXT) for field in feature.fields)
-    kind = OverlapKind(method=_method(feature), discrete=True, bucketizer=rule)
+    kind = OverlapKind(method=_method(feature), work=feature.work, discrete=True, bucketizer=rule)
     return Column(name=feature.name, kind=kind, fields=rows, ints=ints | {"joiner": ord(feature.joiner)}, arrays=arrays)
 
 

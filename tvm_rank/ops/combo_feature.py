@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
-from tvm_rank.config.types.combo_feature import ComboFeature
+from tvm_rank.config.types.combo_feature import MOST_COMBINATIONS, ComboFeature
+from tvm_rank.errors import InputError
 from tvm_rank.ops.reference import check_columns, default_token_ids, id_function, ragged, tokens
 from tvm_rank.output import FeatureOutput
 
@@ -22,7 +24,7 @@ def reference(feature: ComboFeature, columns: Sequence[pa.Array], rows: int, has
 
     Of the older dialect, `most` values of a field are kept, from its first or up to its last, and the parts of a text may be sorted.
 
-    Raises InputError for a column of another type or length.
+    Raises InputError for a column of another type or length, and for a row of more than MOST_COMBINATIONS.
     """
     check_columns(feature, columns, rows)
     id_of, default = id_function(feature, hash_function), default_token_ids(feature, hash_function)
@@ -31,6 +33,8 @@ def reference(feature: ComboFeature, columns: Sequence[pa.Array], rows: int, has
     ids = []
     for row in range(rows):
         parts = [_kept(feature, k, tokens(column, row, feature.separators)) for k, column in enumerate(columns)]
+        if math.prod(map(len, parts)) > MOST_COMBINATIONS:
+            raise InputError(f"feature {feature.name!r}, row {row}: {feature.refusal}")
         joined = itertools.islice(itertools.product(*parts), limit)
         ids.append([id_of(prefix + b"_".join(part), row) for part in map(order, joined)] or default)
     return ragged(ids)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.config.spec import Boundaries
-from tvm_rank.config.types.overlap_feature import OverlapFeature
+from tvm_rank.config.types.overlap_feature import BYTES_OF_TERM, MOST_WORK, OverlapFeature
+from tvm_rank.errors import InputError
 from tvm_rank.ops import overlap_words
 from tvm_rank.ops.normalize import bucket_of, normalize_number
 from tvm_rank.ops.reference import check_columns, ragged, tokens
@@ -27,9 +28,12 @@ def reference(feature: OverlapFeature, columns: Sequence[pa.Array], rows: int, h
 
     Of the older dialect: `overlap_words.py`.
 
-    Raises InputError for a column of another type or length.
+    Raises InputError for a column of another type or length, and for a row of more than MOST_WORK comparisons.
     """
     check_columns(feature, columns, rows)
+    for row in range(rows):
+        query, title = (tokens(column, row, feature.separators) for column in columns)
+        check_work(feature, query, title, row)
     if feature.discrete:
         return overlap_words.text_reference(feature, columns, rows, hash_function)
     methods: Mapping[str, Callable[[Terms, Terms], float]] = overlap_words.METHODS if feature.legacy else METHODS
@@ -43,6 +47,13 @@ def reference(feature: OverlapFeature, columns: Sequence[pa.Array], rows: int, h
     if isinstance(feature.bucketizer, Boundaries):
         return ragged([[bucket_of(feature.bucketizer, number)] for number in numbers])
     return FeatureOutput(dense=np.array(numbers, np.float32).reshape(rows, 1))
+
+
+def check_work(feature: OverlapFeature, query: Terms, title: Terms, row: int) -> None:
+    """Raise InputError when comparing these terms would take too long."""
+    sizes = [float(len(terms) + sum(map(len, terms)) // BYTES_OF_TERM) for terms in (query, title)]
+    if query and title and sizes[0] ** feature.work[0] * sizes[1] ** feature.work[1] > MOST_WORK:
+        raise InputError(f"feature {feature.name!r}, row {row}: {feature.refusal}")
 
 
 def query_common_ratio(query: Terms, title: Terms) -> float:

@@ -14,6 +14,7 @@ from tvm_rank.config.rtp import RTP
 from tvm_rank.config.spec import Feature
 
 KEYS = ("expression", *IDS)
+MOST_COMBINATIONS = 2**24  # of a row: more would take seconds, and the values of two hostile fields multiply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,11 @@ class ComboFeature(Feature):
     most: tuple[int, ...] = ()
     front: tuple[bool, ...] = ()
     ordered: bool = False
+
+    @property
+    def refusal(self) -> str:
+        """A row with too many combinations is refused."""
+        return f"wants at most {MOST_COMBINATIONS:,} combinations of its inputs' values in a row; shorten their lists before"
 
 
 def read(section: Section, common: dict[str, Any], base_dir: Path) -> ComboFeature:

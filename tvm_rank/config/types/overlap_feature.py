@@ -26,6 +26,9 @@ LEGACY_METHODS = (
 WORD_METHODS = ("common_word", "diff_word", "common_word_divided", "diff_word_divided")
 RTP_METHODS = ("query_common_ratio", "title_common_ratio", "is_contain", "is_equal", "diff_both", *WORD_METHODS)
 """Methods of the older dialect; its ratios are integers."""
+MOST_WORK, BYTES_OF_TERM = 2**32, 64
+"""Of a row: comparisons of terms, at worst; and bytes that count as one more term."""
+_PAIRS = ("proximity_min_dist", "proximity_max_dist", "proximity_avg_dist")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,18 @@ class OverlapFeature(Feature):
     discrete: bool = False
     prefix: str = ""
     joiner: str = "_"
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """The powers of the sizes of query and title with which the comparisons grow, at worst."""
+        return (2, 2) if self.method in _PAIRS else (1, 2) if self.method == "proximity_min_cover" else (1, 1)
+
+    @property
+    def refusal(self) -> str:
+        """A row with too many comparisons is refused."""
+        query, title = self.work
+        powers = f"terms of the query{'' if query == 1 else '^2'} x terms of the title{'' if title == 1 else '^2'}"
+        return f"wants at most {MOST_WORK:,} comparisons in a row ({powers}, {BYTES_OF_TERM} bytes as one more term); shorten them before"
 
     @property
     def numbers(self) -> int:
