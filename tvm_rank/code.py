@@ -14,6 +14,7 @@ from tvm import relax, tirx
 
 from relay_passes.lower_columns import GROUPS, REFUSALS
 from relay_passes.materialize_items import ITEM_VALUES, READ_FIELDS, STORED
+from te_schedules.dense.tiles import tiles_for
 from tvm_rank import pipeline
 from tvm_rank.artifact.stages import kernel_entries, llvm_ir, text_of
 from tvm_rank.items.prepare import Materialized
@@ -36,6 +37,7 @@ class Code:
     stages: Mapping[str, str]
     plan: Plan
     materialized: Materialized
+    schedule: Mapping[str, Any]
 
 
 def generate(mod: tvm.IRModule, target: tvm.target.Target, say: Callable[[str], None], passes: Mapping[str, Any]) -> Code:
@@ -65,6 +67,7 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, say: Callable[[str], 
         stages=stages,
         plan=Plan(before=steps["inline"], after=steps["graph"], kernels=steps["fuse"]),
         materialized=_materialized(seen["graph"]),
+        schedule=passes["schedule"].described(tiles_for(target)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tvm_rank.frontend.dense_model import DenseModel
     from tvm_rank.frontend.graph import RankGraph
     from tvm_rank.frontend.tables import Stack
+    from tvm_rank.schedule import Schedule
     from tvm_rank.target import ResolvedTarget
 
 Progress = Callable[[str], None]
@@ -54,7 +56,8 @@ def compile(
 
     features: fg.json as a path or dict · model: ONNX file or proto, whose inputs are named after features or groups · tables: a
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu"
-    (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · hash_function: "std" or "farm", None for the
+    (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · tuning: a `tvm_rank.schedule.Schedule`, None for the target's
+    defaults · hash_function: "std" or "farm", None for the
     configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that requests carry the ids of
     the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by side) · materialize: what
     of the items is computed ahead: "none", "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) ·
@@ -63,8 +66,9 @@ def compile(
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
     """
-    _refuse_unbuilt(tuning=tuning, precision=None if precision == "fp32" else precision)
+    _refuse_unbuilt(precision=None if precision == "fp32" else precision)
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
+    schedule = _schedule(tuning)
     from tvm_rank.code import generate, item_bytes
     from tvm_rank.frontend.graph import build_graph
     from tvm_rank.target import resolve
@@ -77,11 +81,12 @@ def compile(
     say("building the graph")
     graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
     stored = options.prepared(graph.item_uses, brought.host, partial(item_bytes, graph.mod, resolved.tvm_target))
-    code = generate(graph.mod, resolved.tvm_target, say, {} if stored is None else stored.passes)
+    passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
+    code = generate(graph.mod, resolved.tvm_target, say, passes)
     if stored is not None:
         stored = stored.materialized(code.materialized, _refusals(brought.config, code.materialized.refusals))
     manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
-    return _artifact(brought, code, manifest, _config_text(features), stored)
+    return _artifact(brought, code, dataclasses.replace(manifest, schedule=code.schedule), _config_text(features), stored)
 
 
 def _artifact(brought: _Brought, code: Code, manifest: Manifest, config: str, stored: PreparedStore | None) -> Artifact:
@@ -163,6 +168,14 @@ def _manifest(
 def _stack_entry(stack: Stack) -> StackEntry:
     rows = dict(zip(stack.names, stack.row_offsets, strict=True))
     return StackEntry(file=f"tables/stack_{stack.dim}.bin", rows=stack.rows, dim=stack.dim, tables=rows)
+
+
+def _schedule(tuning: object) -> Schedule:
+    from tvm_rank.schedule import Schedule
+
+    if tuning is not None and not isinstance(tuning, Schedule):
+        raise RankError(f"compile(tuning={tuning!r}): not built yet; leave it out, or give a tvm_rank.schedule.Schedule")
+    return tuning or Schedule()
 
 
 def _refuse_unbuilt(**options: object) -> None:

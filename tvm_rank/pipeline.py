@@ -16,23 +16,28 @@ from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
+from tvm_rank.schedule import PASSES, Schedule
 
 
 def phases(
-    target: tvm.target.Target, key_form: str | None = None, materialize: str | None = None
+    target: tvm.target.Target, schedule: Schedule | None = None, key_form: str | None = None, materialize: str | None = None
 ) -> dict[str, list[tvm.transform.Pass]]:
-    """Phase -> passes. key_form: `text` or `number` with an item store, by its keys · materialize: what of the items is computed ahead."""
-    transform, tiles = relax.transform, tiles_for(target)
-    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES)] if materialize else []
+    """Phase -> passes. schedule: None for the defaults of the target · key_form: `text` or `number` with an item store, by its keys ·
+    materialize: what of the items is computed ahead."""
+    transform, schedule = relax.transform, schedule or Schedule()
+    tiles, knobs = schedule.dense or tiles_for(target), schedule.features
+    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES, knobs)] if materialize else []
+    optional = {"hoist_request_side": HoistRequestSide(), "split_pairs": SplitPairs(tiles), "split_dense": SplitDense()}
+    hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": [
-            HoistRequestSide(),
+            *hoist,
             FuseDense(tiles),
-            SplitPairs(tiles),
-            SplitDense(),
+            *pairs,
+            *dense,
             *ahead,
-            LowerColumns(),
+            LowerColumns(knobs=knobs),
             AddEntries(key_form=key_form),
         ],
         "legalize": [
@@ -62,12 +67,13 @@ def run(
     mod: tvm.IRModule,
     target: tvm.target.Target,
     after: Callable[[str, tvm.IRModule], None] | None = None,
+    schedule: Schedule | None = None,
     key_form: str | None = None,
     materialize: str | None = None,
 ) -> tvm.IRModule:
     """Run all phases; `after(phase, module)` is called behind each of them. Options as of `phases`."""
     with target:
-        for name, passes in phases(target, key_form, materialize).items():
+        for name, passes in phases(target, schedule, key_form, materialize).items():
             mod = tvm.transform.Sequential(passes, name=name)(mod)
             if after is not None:
                 after(name, mod)

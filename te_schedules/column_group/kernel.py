@@ -25,17 +25,31 @@ from te_schedules.column_group.layout import Layout, Section
 from te_schedules.column_group.materialize import Made, Materialize
 from te_schedules.feature import Scope
 
+MOST_QUEUED = 120  # the queue's arrays stay on the stack (intrin.array)
+MOST_BLOCK_ROWS = 1 << 20
 OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Knobs:
     """block_rows: rows of a block, also the grain of parallelism · queue_ids: ids kept before their rows are added, so that the
-    reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once."""
+    reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once.
+
+    Within a block all rows of one feature are computed before the next feature. So many rows are the feature-major ("push") order,
+    which reads constants and code seldom, and one row is the item-major ("pull") order, which reads an item's fields together.
+    """
 
     block_rows: int = 64
-    queue_ids: int = 120  # the queue's arrays stay on the stack (intrin.array)
+    queue_ids: int = 120
     prefetch: bool = True
+
+    def __post_init__(self):
+        for name, most in (("block_rows", MOST_BLOCK_ROWS), ("queue_ids", MOST_QUEUED)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise ValueError(f"Knobs.{name} is {value!r}; it must be an integer from 1 to {most}")
+        if not isinstance(self.prefetch, bool):
+            raise ValueError(f"Knobs.prefetch is {self.prefetch!r}; it must be True or False")
 
 
 @dataclass(frozen=True)

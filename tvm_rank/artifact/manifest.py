@@ -91,7 +91,7 @@ class FileEntry:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The manifest. `refusals`: for each feature kernel, (feature, rule) of each element of its status. `host_stages`: the library calls
-    before the kernels, with the libraries and their versions; their files are `host/<name>`."""
+    before the kernels, with the libraries and their versions; their files are `host/<name>`. `schedule`: the knobs (`tvm_rank.schedule`)."""
 
     schema: int
     version: str
@@ -114,6 +114,7 @@ class Manifest:
     groups: tuple[Mapping[str, Any], ...]
     compile_seconds: float
     files: Mapping[str, FileEntry]
+    schedule: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of manifest.json: the entries, and `checksum` over all others."""

@@ -9,6 +9,7 @@ from tvm_rank.artifact.manifest import Manifest, StackEntry, StoreEntry
 from tvm_rank.artifact.store import ITEMS
 from tvm_rank.cli.text_table import size_text, text_table
 
+SHOWN_TILES = ("lanes", "vectors", "accumulators", "chunk_bytes", "prefetch_steps")
 FLOAT_BYTES = 4
 
 
@@ -46,9 +47,18 @@ def _head(manifest: Manifest, folder: pathlib.Path) -> str:
         "versions": f"tvm-rank {manifest.version}, TVM {manifest.tvm_version}, schema {manifest.schema}",
         "hash": manifest.hash_function,
         "features": f"{len(manifest.features)}{unused}",
+        "schedule": _schedule(manifest),
         "compiled": f"in {manifest.compile_seconds:.1f} s",
     }
     return "\n".join(f"{name:9} {text}" for name, text in lines.items())
+
+
+def _schedule(manifest: Manifest) -> str:
+    """The knobs of the feature kernels, those of dense layers in short, and the passes that were left out."""
+    features = ", ".join(f"{name} {value}" for name, value in manifest.schedule.get("features", {}).items())
+    dense = ", ".join(f"{name} {manifest.schedule.get('dense', {}).get(name, '-')}" for name in SHOWN_TILES)
+    without = ", ".join(manifest.schedule.get("without", []))
+    return f"features: {features}; dense: {dense}{f'; without {without}' if without else ''}"
 
 
 def _inputs(manifest: Manifest) -> list[list[str]]:
