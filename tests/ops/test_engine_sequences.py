@@ -52,11 +52,17 @@ ITEM = pa.table(
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory):
+def artifact(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sequences")
     model = identity_model(INPUTS, ids=("click__item", "click__length", "click__mask"))
-    tvm_rank.compile(features=FG, model=model, tables={"t": TABLE}).save(folder / "artifact")
-    return tvm_rank.load(folder / "artifact")
+    made = tvm_rank.compile(features=FG, model=model, tables={"t": TABLE})
+    made.save(folder / "artifact")
+    return made, folder / "artifact"
+
+
+@pytest.fixture(scope="module")
+def engine(artifact):
+    return tvm_rank.load(artifact[1])
 
 
 def wanted(index: np.ndarray) -> dict[str, np.ndarray]:
@@ -115,3 +121,27 @@ def test_the_model_gets_the_padded_elements_of_each_row(engine, requests):
         got = scores[f"{name}_out"]
         assert got.dtype == values.dtype, name
         np.testing.assert_allclose(got, values, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_what_depends_on_the_request_alone_is_computed_in_the_kernel_over_its_rows(artifact):
+    """Elements, ids, masks and pools of the request's sequences, and features of its features; items compute what reads their fields."""
+    sinks = {
+        kernel: [group["sink"].partition("(")[0] for group in artifact[0].manifest.groups if group["kernel"] == kernel]
+        for kernel in ("request_features", "item_features")
+    }
+    assert set(sinks["request_features"]) == {
+        "Materialize", "PaddedEmbeddings", "PaddedNumbers", "PaddedIds", "ElementCounts", "Pool", "Numbers"
+    }  # fmt: skip
+    # of the items: seen, its mask, and mixed and both with the texts and ids that they read
+    assert sorted(sinks["item_features"]) == sorted(["PaddedEmbeddings", "ElementCounts", "Pool", "Pool", *["Materialize"] * 3])
+
+
+def test_both_kernels_run_their_blocks_of_rows_in_parallel_with_the_same_results(artifact):
+    made, folder = artifact
+    functions = made.stages["lower"].split("    def ")
+    for kernel in ("request_features", "item_features"):
+        (text,) = [function for function in functions if function.startswith(f"{kernel}(")]
+        assert text.count("T.parallel(") == 1
+    index = np.arange(ITEMS) % 3
+    one, two = (tvm_rank.load(folder, threads=threads).rank(user=USER, items=ITEM, item_request=index) for threads in (1, 2))
+    assert all(np.array_equal(one[name], two[name]) for name in one)

@@ -27,8 +27,8 @@ REFUSED: dict[str, dict[str, str]] = {
         "is_optimized": "values that were looked up before are combined to one number only (needDiscrete false, value_dimension 1)",
         "map_keys": "give the map as one column of `key:value`",
         "map_values": "give the map as one column of `key:value`",
-        "key_timestamps": "the classes of time gaps depend on the engine's clock",
-        "value_timestamps": "the classes of time gaps depend on the engine's clock",
+        "key_timestamps": "compute the count or the class of the gaps before, and give it as the map's value",
+        "value_timestamps": "compute the count or the class of the gaps before, and give it as the map's value",
     },
     "overlap_feature": {"cutThreshold": "no source says what it cuts", "property": "no source says what it is"},
 }
