@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tvm
 from tvm import relax, tirx
 
+Rewrite = Callable[[relax.Var, relax.DataflowBlock], list[relax.Binding] | None]
 INDEX = "item_request"  # parameter (N,) int32: the request of each item
 _MODES = ("clip", "fast")  # of take; the others do something else with an index out of range than the kernels do
 
@@ -49,6 +52,17 @@ def taken(value: relax.Expr | None, index: relax.Var) -> relax.Var | None:
     shape = extents(source)
     is_rows = isinstance(source, relax.Var) and shape and axis is not None and int(axis) in (0, -len(shape))
     return source if is_rows else None
+
+
+def rewritten(mod: tvm.IRModule, name: str, index: str, rewrite: Rewrite) -> tvm.IRModule:
+    """The module with the bindings of a function rewritten: normalized, and cleared of what nobody reads.
+
+    rewrite(the parameter `index`, the one dataflow block) gives the new bindings, or None to leave the module as it is; so is one whose
+    function has another form, or no such parameter.
+    """
+    found, block = index_of(mod[name], index), dataflow(mod[name])
+    bindings = None if found is None or block is None else rewrite(found, block)
+    return mod if bindings is None else with_bindings(mod, name, bindings)
 
 
 def with_bindings(mod: tvm.IRModule, name: str, bindings: list[relax.Binding]) -> tvm.IRModule:

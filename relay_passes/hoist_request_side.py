@@ -15,7 +15,7 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from relay_passes.graph import INDEX, dataflow, extents, index_of, same_extents, taken, with_bindings
+from relay_passes.graph import INDEX, extents, rewritten, same_extents, taken
 from relay_passes.row_wise import on_rows
 
 
@@ -28,13 +28,13 @@ class HoistRequestSide:
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with the function rewritten; unchanged when nothing in it depends on the request alone."""
-        function = mod[self.function]
-        index, block = index_of(function, self.index), dataflow(function)
-        if index is None or block is None:
-            return mod
-        hoister = _Hoister(index)
-        bindings = [hoister.binding(binding) for binding in block.bindings]
-        return with_bindings(mod, self.function, [b for group in bindings for b in group]) if hoister.changed else mod
+        return rewritten(mod, self.function, self.index, _hoisted)
+
+
+def _hoisted(index: relax.Var, block: relax.DataflowBlock) -> list[relax.Binding] | None:
+    hoister = _Hoister(index)
+    bindings = [made for binding in block.bindings for made in hoister.binding(binding)]
+    return bindings if hoister.changed else None
 
 
 class _Hoister:

@@ -15,7 +15,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from relay_passes.graph import INDEX, dataflow, extents, index_of, op_name, same_extents, taken, with_bindings
+from relay_passes.graph import INDEX, extents, op_name, rewritten, same_extents, taken
 from relay_passes.linear import Opener, Rows, weights_of
 from te_schedules.dense import pack
 from te_schedules.dense.op import NAME, dense, layer_of
@@ -31,14 +31,14 @@ class SplitDense:
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with the function rewritten; unchanged when no layer mixes the sides."""
-        function = mod[self.function]
-        index, block = index_of(function, self.index), dataflow(function)
-        if index is None or block is None:
-            return mod
-        splitter = _Splitter(index, {binding.var: binding.value for binding in block.bindings})
-        for binding in block.bindings:
-            splitter.add(binding)
-        return with_bindings(mod, self.function, splitter.bindings) if splitter.changed else mod
+
+        def split(index: relax.Var, block: relax.DataflowBlock) -> list[relax.Binding] | None:
+            splitter = _Splitter(index, {binding.var: binding.value for binding in block.bindings})
+            for binding in block.bindings:
+                splitter.add(binding)
+            return splitter.bindings if splitter.changed else None
+
+        return rewritten(mod, self.function, self.index, split)
 
 
 class _Splitter:

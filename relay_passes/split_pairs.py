@@ -24,7 +24,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from relay_passes.graph import INDEX, call_of, dataflow, extents, index_of, op_name, same_extents, taken, with_bindings
+from relay_passes.graph import INDEX, call_of, extents, op_name, rewritten, same_extents, taken
 from relay_passes.linear import Opener, Rows, Term, weights_of
 from te_schedules.dense import DenseTiles, pack
 from te_schedules.dense.op import NAME as DENSE
@@ -43,14 +43,14 @@ class SplitPairs:
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with the function rewritten; unchanged when it has no attention units."""
-        function = mod[self.function]
-        index, block = index_of(function, self.index), dataflow(function)
-        if index is None or block is None:
-            return mod
-        splitter = _Splitter(index, block, self.tiles)
-        for binding in block.bindings:
-            splitter.add(binding)
-        return with_bindings(mod, self.function, splitter.bindings) if splitter.changed else mod
+
+        def split(index: relax.Var, block: relax.DataflowBlock) -> list[relax.Binding] | None:
+            splitter = _Splitter(index, block, self.tiles)
+            for binding in block.bindings:
+                splitter.add(binding)
+            return splitter.bindings if splitter.changed else None
+
+        return rewritten(mod, self.function, self.index, split)
 
 
 @dataclass(frozen=True, eq=False)

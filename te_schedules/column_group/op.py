@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import tvm
@@ -27,22 +27,9 @@ from tvm import relax
 from tvm.ir import Op
 
 from te_schedules.feature import OPERATORS, Column
+from te_schedules.operator import define
 
 LOOKUP, FIRST_ID = "rank.lookup", "rank.first_id"
-
-
-def define(name: str, description: str, arguments: tuple[tuple[str, str], ...], infer: Callable) -> Op:
-    """Register a pure Relax operator with type inference `infer(call, block_builder) -> relax type`; a second time is harmless."""
-    if name not in Op.list_op_names():
-        tvm.ir._ffi_api.RegisterOp(name, description)
-        op = Op.get(name)
-        op.set_num_inputs(-1)
-        for argument, kind in arguments:
-            op.add_argument(argument, kind, "")
-        tvm.ir.register_op_attr(name, "FInferType", infer)
-        tvm.ir.register_op_attr(name, "FPurity", True)
-        tvm.ir.register_op_attr(name, "TScriptPrinterName", name)
-    return Op.get(name)
 
 
 def _untuple(value):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from te_schedules.column_group.op import define
+from te_schedules.operator import define
 
 LOOKUP, IDS, NUMBERS, LENGTH = "rank.sequence_lookup", "rank.sequence_ids", "rank.sequence_numbers", "rank.sequence_length"
 NAMES = (LOOKUP, IDS, NUMBERS, LENGTH)

@@ -21,6 +21,7 @@ from tvm.ir import Op
 from te_schedules.dense.kernel import dense_func
 from te_schedules.dense.layer import Layer
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.operator import define
 
 NAME = "rank.dense"
 _ARGUMENTS = (
@@ -115,18 +116,10 @@ def _legalize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     return relax.call_tir(builder.add_func(dense_func(layer, name), name), relax.Tuple(list(call.args)), call.ty)
 
 
-def _register() -> None:
-    if NAME in Op.list_op_names():
-        return
-    tvm.ir._ffi_api.RegisterOp(NAME, "A dense layer with packed weights, bias and activation.")
-    op = Op.get(NAME)
-    op.set_num_inputs(-1)
-    for name, text in _ARGUMENTS:
-        op.add_argument(name, "Tensor", text)
-    tvm.ir.register_op_attr(NAME, "FInferType", _infer_type)
-    tvm.ir.register_op_attr(NAME, "FLegalize", _legalize)
-    tvm.ir.register_op_attr(NAME, "FPurity", True)
-    tvm.ir.register_op_attr(NAME, "TScriptPrinterName", NAME)
-
-
-_register()
+define(
+    NAME,
+    "A dense layer with packed weights, bias and activation.",
+    [(name, "Tensor") for name, _ in _ARGUMENTS],
+    _infer_type,
+    _legalize,
+)

@@ -136,6 +136,23 @@ class TextKind(Kind):
         self.emit_texts(scope, row, bucket)
 
 
+class TextOrNumberKind(TextKind):
+    """A kind whose values are texts where it is `discrete`, as a TextKind's; else numbers, which give ids with boundaries."""
+
+    discrete: bool
+    bucketized: bool
+
+    @property
+    def yields_ids(self) -> bool:
+        """True for texts with a bucketizer, and for numbers with boundaries."""
+        return self.bucketizer != bucketize.NONE if self.discrete else self.bucketized
+
+    @property
+    def yields_texts(self) -> bool:
+        """True for texts without a bucketizer."""
+        return self.discrete and self.bucketizer == bucketize.NONE
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Column:
     """One feature as kernels see it.

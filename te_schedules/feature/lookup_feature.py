@@ -16,7 +16,7 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import combine, normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Pieces
-from te_schedules.feature.kind import TextKind
+from te_schedules.feature.kind import TextOrNumberKind
 from te_schedules.map_rows import MapRow, map_separators
 from te_schedules.scratch import Scratch
 from te_schedules.text import parse_float
@@ -27,7 +27,7 @@ PART = ord(",")  # between the numbers of a value of several
 
 
 @dataclass(frozen=True)
-class LookupKind(TextKind):
+class LookupKind(TextOrNumberKind):
     """Discrete: `bucketizer` is a name of `te_schedules.bucketize` (NONE: texts). Texts are [prefix][key_]value (`prefixed`, `with_key`),
     or [prefix]key with the value as weight (`weighted`). If the int `filled` is 1, a key that the map lacks has the array `miss` as value.
 
@@ -51,16 +51,6 @@ class LookupKind(TextKind):
     def inputs(self) -> int:
         """Map and key."""
         return 2
-
-    @property
-    def yields_ids(self) -> bool:
-        """True for texts with a bucketizer, and for numbers with boundaries."""
-        return self.bucketizer != bucketize.NONE if self.discrete else self.bucketized
-
-    @property
-    def yields_texts(self) -> bool:
-        """True for texts without a bucketizer."""
-        return self.discrete and self.bucketizer == bucketize.NONE
 
     @property
     def has_weights(self) -> bool:

@@ -16,7 +16,7 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Pieces
-from te_schedules.feature.kind import TextKind
+from te_schedules.feature.kind import TextOrNumberKind
 from te_schedules.nested_rows import CATEGORY, ITEM, VALUE, NestedRow
 from te_schedules.text import digest, parse_float
 from te_schedules.tokens import Text, find_field_splits, for_each_token
@@ -25,7 +25,7 @@ FIELD, LITERAL, EVERY = "field", "literal", "every"
 
 
 @dataclass(frozen=True)
-class MatchKind(TextKind):
+class MatchKind(TextOrNumberKind):
     """`category` and `item` are FIELD (the next field of the column), LITERAL (the array of that name) or EVERY (all of the map).
 
     Discrete: `bucketizer` is a name of `te_schedules.bucketize` (NONE: texts). Texts are [prefix][category_][item_]value (`prefixed`,
@@ -50,16 +50,6 @@ class MatchKind(TextKind):
     def inputs(self) -> int:
         """The map, and category and item where they are fields."""
         return 1 + (self.category == FIELD) + (self.item == FIELD)
-
-    @property
-    def yields_ids(self) -> bool:
-        """True for texts with a bucketizer, and for numbers with boundaries."""
-        return self.bucketizer != bucketize.NONE if self.discrete else self.bucketized
-
-    @property
-    def yields_texts(self) -> bool:
-        """True for texts without a bucketizer."""
-        return self.discrete and self.bucketizer == bucketize.NONE
 
     @property
     def has_weights(self) -> bool:

@@ -15,7 +15,7 @@ from te_schedules import bucketize, intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize, overlap_words
 from te_schedules.feature.id_feature import separators
-from te_schedules.feature.kind import TextKind
+from te_schedules.feature.kind import TextOrNumberKind
 from te_schedules.feature.overlap_terms import Terms, common, when
 from te_schedules.feature.overlap_words import WORDS, Words
 from te_schedules.text import equal
@@ -156,7 +156,7 @@ METHODS: dict[str, Callable] = {
 
 
 @dataclass(frozen=True)
-class OverlapKind(TextKind):
+class OverlapKind(TextOrNumberKind):
     """A number: `method`, then `normalizer` (a shape of `feature/normalize.py`), then boundaries if `bucketized`.
 
     work: how the method's work grows with the size of the query and of the title (powers); a row of more than MOST_WORK is refused ·
@@ -177,16 +177,6 @@ class OverlapKind(TextKind):
     def inputs(self) -> int:
         """Query and title."""
         return 2
-
-    @property
-    def yields_ids(self) -> bool:
-        """True for texts with a bucketizer, and for numbers with boundaries."""
-        return self.bucketizer != bucketize.NONE if self.discrete else self.bucketized
-
-    @property
-    def yields_texts(self) -> bool:
-        """True for texts without a bucketizer."""
-        return self.discrete and self.bucketizer == bucketize.NONE
 
     @property
     def can_fail(self) -> bool:

@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.column_group.kernel import OPERATOR
-from te_schedules.column_group.op import define
+from te_schedules.operator import define
 
 NAME = "rank.read_field"
 LANES = 16  # of a copy; narrower vectors take several

@@ -22,6 +22,7 @@ from tvm.ir import Op
 
 from te_schedules.dense.layer import Layer
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.operator import define
 from te_schedules.pair.kernel import PairLayers, pair_func
 
 NAME = "rank.pair_layers"
@@ -115,18 +116,4 @@ def _legalize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     return relax.call_tir(builder.add_func(pair_func(found, name), name), relax.Tuple(list(call.args)), call.ty)
 
 
-def _register() -> None:
-    if NAME in Op.list_op_names():
-        return
-    tvm.ir._ffi_api.RegisterOp(NAME, "Dense layers over pairs of items and positions.")
-    op = Op.get(NAME)
-    op.set_num_inputs(-1)
-    for name in _TENSORS:
-        op.add_argument(name, "Tensor", name)
-    tvm.ir.register_op_attr(NAME, "FInferType", _infer_type)
-    tvm.ir.register_op_attr(NAME, "FLegalize", _legalize)
-    tvm.ir.register_op_attr(NAME, "FPurity", True)
-    tvm.ir.register_op_attr(NAME, "TScriptPrinterName", NAME)
-
-
-_register()
+define(NAME, "Dense layers over pairs of items and positions.", [(name, "Tensor") for name in _TENSORS], _infer_type, _legalize)

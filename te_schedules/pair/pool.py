@@ -17,6 +17,7 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules.dense.activation import splat
 from te_schedules.dense.layer import load, registers, store
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.operator import define
 
 NAME = "rank.pair_pool"
 _ALIGN = 4
@@ -84,18 +85,5 @@ def _emit_sum(found: dict[str, tirx.Buffer], item, row, first: int, count: int, 
     store(found["out"], sums[register[0]], [item], tirx.const(first, "int64"), lanes, count)
 
 
-def _register() -> None:
-    if NAME in Op.list_op_names():
-        return
-    tvm.ir._ffi_api.RegisterOp(NAME, "The weighted sum over the positions of a sequence.")
-    op = Op.get(NAME)
-    op.set_num_inputs(-1)
-    for name in ("weights", "keys", "index"):
-        op.add_argument(name, "Tensor", name)
-    tvm.ir.register_op_attr(NAME, "FInferType", _infer_type)
-    tvm.ir.register_op_attr(NAME, "FLegalize", _legalize)
-    tvm.ir.register_op_attr(NAME, "FPurity", True)
-    tvm.ir.register_op_attr(NAME, "TScriptPrinterName", NAME)
-
-
-_register()
+_ARGUMENTS = [(name, "Tensor") for name in ("weights", "keys", "index")]
+define(NAME, "The weighted sum over the positions of a sequence.", _ARGUMENTS, _infer_type, _legalize)
