@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import prod
 
 from tvm import relax, tirx
-from tvm.ir import Op, register_op_attr
+from tvm.ir import Op
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
@@ -71,11 +71,4 @@ def _legalize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     return relax.call_tir(builder.add_func(prim_func(shape, str(call.ty.dtype), name), name), relax.Tuple(list(call.args)), call.ty)
 
 
-def _register() -> None:
-    known = NAME in Op.list_op_names()
-    define(NAME, "Rows of what an item store keeps.", (("stored", "Tensor"), ("item_rows", "Tensor")), _infer)
-    if not known:
-        register_op_attr(NAME, "FLegalize", _legalize)
-
-
-_register()
+define(NAME, "Rows of what an item store keeps.", (("stored", "Tensor"), ("item_rows", "Tensor")), _infer, _legalize)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED
 from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
+from tvm_rank.cli.stages import stage_printer
 from tvm_rank.cli.summary import store_text
 from tvm_rank.cli.text_table import size_text
 
@@ -68,12 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     started = time.perf_counter()
     with Interrupts() as interrupts:
-
-        def progress(stage: str) -> None:
-            interrupts.check()
-            if not args.quiet:
-                print(f"[{time.perf_counter() - started:6.1f} s] {stage}", file=sys.stderr, flush=True)
-
+        progress = stage_printer(interrupts, quiet=args.quiet)
         if (args.items is None) != (args.item_key is None):
             args.usage_error("--items and --item-key go together")
         store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it

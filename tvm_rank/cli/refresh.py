@@ -7,10 +7,9 @@ that they have.
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 
 from tvm_rank.cli.interrupt import Interrupts
+from tvm_rank.cli.stages import stage_printer
 
 EPILOG = """\
 examples:
@@ -32,15 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from tvm_rank.cli.summary import store_text
     from tvm_rank.items.refresh import refresh
 
-    started = time.perf_counter()
     with Interrupts() as interrupts:
-
-        def progress(stage: str) -> None:
-            interrupts.check()
-            if not args.quiet:
-                print(f"[{time.perf_counter() - started:6.1f} s] {stage}", file=sys.stderr, flush=True)
-
-        manifest = refresh(args.artifact, args.items, progress)
+        manifest = refresh(args.artifact, args.items, stage_printer(interrupts, quiet=args.quiet))
     if not args.quiet:
         print(f"items      {store_text(manifest.store[0], manifest)}")
     return 0
