@@ -40,8 +40,14 @@ class Code:
     schedule: Mapping[str, Any]
 
 
-def generate(mod: tvm.IRModule, target: tvm.target.Target, say: Callable[[str], None], passes: Mapping[str, Any]) -> Code:
-    """Run all passes, with these arguments of `pipeline.run`, and build."""
+def generate(
+    mod: tvm.IRModule,
+    target: tvm.target.Target,
+    say: Callable[[str], None],
+    passes: Mapping[str, Any],
+    beside: Mapping[str, tirx.PrimFunc],
+) -> Code:
+    """Run all passes, with these arguments of `pipeline.run`, and build, with the kernels `beside` in the same library."""
     stages = {"import": text_of(mod)}
     seen: dict[str, tvm.IRModule] = {}
     steps: dict[str, tuple[Step, ...]] = {}
@@ -54,7 +60,7 @@ def generate(mod: tvm.IRModule, target: tvm.target.Target, say: Callable[[str], 
     say("running passes")
     lowered = pipeline.run(mod, target, after, **passes)
     say("generating code")
-    executable = pipeline.build(lowered, target)
+    executable = pipeline.build(pipeline.with_kernels(lowered, beside), target)
     stages["llvm"] = llvm_ir(executable)
     main = seen["graph"]["main"]
     refusals, fields = _refusals(main), list(main.ret_ty.fields)

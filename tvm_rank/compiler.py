@@ -18,6 +18,7 @@ from tvm_rank.artifact.manifest import Manifest, OutputEntry, StackEntry, this_b
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError, RankError
+from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tvm_rank.frontend.binding import Binding
     from tvm_rank.frontend.dense_model import DenseModel
     from tvm_rank.frontend.graph import RankGraph
+    from tvm_rank.frontend.links import BuiltLinks
     from tvm_rank.frontend.tables import Stack
     from tvm_rank.schedule import Schedule
     from tvm_rank.target import ResolvedTarget
@@ -68,21 +70,21 @@ def compile(
     """
     _refuse_unbuilt(precision=None if precision == "fp32" else precision)
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
-    schedule = _schedule(tuning)
     from tvm_rank.code import generate, item_bytes
     from tvm_rank.frontend.graph import build_graph
     from tvm_rank.target import resolve
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
-    resolved = resolve(target)
+    schedule, resolved = _schedule(tuning), resolve(target)
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading)
     say("building the graph")
     graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
-    stored = options.prepared(graph.item_uses, brought.host, partial(item_bytes, graph.mod, resolved.tvm_target))
+    sizes = partial(item_bytes, graph.mod, resolved.tvm_target)
+    stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
-    code = generate(graph.mod, resolved.tvm_target, say, passes)
+    code = generate(graph.mod, resolved.tvm_target, say, passes, brought.links.functions)
     if stored is not None:
         stored = stored.materialized(code.materialized, _refusals(brought.config, code.materialized.refusals))
     manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
@@ -96,7 +98,7 @@ def _artifact(brought: _Brought, code: Code, manifest: Manifest, config: str, st
         stacks=brought.stacks,
         tables=brought.tables,
         config=config,
-        host_files=brought.host.files,
+        host_files={**brought.host.files, **brought.links.files},
         stages=code.stages,
         plan=code.plan,
         items=None if stored is None else stored.items,
@@ -109,6 +111,7 @@ class _Brought:
 
     config: FeatureConfig  # of what kernels compute
     host: HostPlan
+    links: BuiltLinks
     dense: DenseModel
     bindings: tuple[Binding, ...]
     tables: Mapping[str, np.ndarray]
@@ -119,10 +122,12 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
     """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables. `reading`: the
     keyword arguments of `load_config`."""
     from tvm_rank.frontend.binding import bind_inputs, table_needs
+    from tvm_rank.frontend.links import build_links
     from tvm_rank.frontend.onnx_model import import_model
     from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
 
-    host = plan_host(load_config(features, **reading))
+    links, last = chain_of(load_config(features, **reading))
+    host = plan_host(last)
     config = host.config
     dense = import_model(model)
     bindings = bind_inputs(dense.inputs, config, dense.source)
@@ -132,7 +137,15 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
         raise ModelError(config.source, [f"the features look up {len(needs)} table(s) ({names}); give them as `tables`"])
     opened = open_tables(tables) if tables is not None else {}
     check_tables(opened, needs, allow_extra=True)
-    return _Brought(config=config, host=host, dense=dense, bindings=bindings, tables=opened, stacks=plan_stacks(needs, opened))
+    return _Brought(
+        config=config,
+        host=host,
+        links=build_links(links),
+        dense=dense,
+        bindings=bindings,
+        tables=opened,
+        stacks=plan_stacks(needs, opened),
+    )
 
 
 def _manifest(
@@ -155,6 +168,7 @@ def _manifest(
         refusals=_refusals(brought.config, code.refusals),
         stacks=tuple(_stack_entry(stack) for stack in brought.stacks),
         host_stages=brought.host.stages,
+        links=brought.links.entries,
         store=() if stored is None else (stored.entry,),
         features=tuple(dict.fromkeys(feature.name for binding in brought.bindings for feature in binding.features)),
         unused_features=unused_features(brought.config, brought.bindings),

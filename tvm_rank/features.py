@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tvm_rank.config.generated import of_generated
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import Feature, FeatureConfig
-from tvm_rank.host.before import texts_before
+from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import plan_host
 from tvm_rank.host.stage import HostFunctions
 from tvm_rank.runtime import tvm_runtime
@@ -49,10 +49,12 @@ def compile_features(
 
 def program_of(config: FeatureConfig, target: object = "cpu", threads: int | None = None) -> FeatureProgram:
     """The program of a loaded configuration."""
-    first, rest, made = texts_before(config)
-    if first is None:
-        return _one_program(rest, target, threads)
-    return ChainedProgram(program_of(first, target, threads), _one_program(rest, target, threads), made)
+    links, last = chain_of(config)
+    programs = [_one_program(one, target, threads) for one in (*(link.config for link in links), last)]
+    program = programs[0]
+    for link, then in zip(links, programs[1:], strict=True):
+        program = ChainedProgram(program, then, link.made)
+    return program
 
 
 def _one_program(config: FeatureConfig, target: object, threads: int | None) -> FeatureProgram:

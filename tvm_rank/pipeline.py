@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tvm
 from tvm import relax
@@ -87,6 +87,13 @@ def materialized(mod: tvm.IRModule, target: tvm.target.Target, level: str) -> tv
     until = next(k for k, one in enumerate(graph) if isinstance(one, MaterializeItems)) + 1
     with target:
         return tvm.transform.Sequential([*made["inline"], *graph[:until]])(mod)
+
+
+def with_kernels(mod: tvm.IRModule, kernels: Mapping[str, tvm.tirx.PrimFunc]) -> tvm.IRModule:
+    """The module with these kernels, but for those whose name it has: a name says what a kernel is."""
+    known = {var.name_hint for var in mod.get_global_vars()}
+    more = {name: kernel for name, kernel in kernels.items() if name not in known}
+    return tvm.IRModule({**dict(mod.functions_items()), **more}, attrs=mod.attrs, global_infos=mod.global_infos) if more else mod
 
 
 def build(mod: tvm.IRModule, target: tvm.target.Target) -> relax.VMExecutable:

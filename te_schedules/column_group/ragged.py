@@ -48,9 +48,10 @@ def number_uses(columns: Sequence[Column]) -> list[Use]:
 
 
 def module(
-    columns: Sequence[Column], producers: Mapping[str, Column], fields: int, knobs: kernel.Knobs
+    columns: Sequence[Column], producers: Mapping[str, Column], fields: int, knobs: kernel.Knobs, prefix: str = ""
 ) -> tuple[tvm.IRModule, dict[str, Layout]]:
-    """The kernels of a program, and the constant vectors that each of them takes. `producers`: what the columns read by name."""
+    """The kernels of a program, and the constant vectors that each of them takes. `producers`: what the columns read by name · prefix:
+    put before the kernels' names, where several programs are in one library."""
     ids = [column for column in columns if column.kind.yields_ids]
     texts = [column for column in columns if column.kind.yields_texts]
     rest = [column for column in columns if not column.kind.yields_ids and not column.kind.yields_texts]
@@ -62,7 +63,8 @@ def module(
         layout = lay_out_with_producers(uses, producers, fields)
         status = kernel.Argument("status", (max(1, len(layout.refusals)),), "int64")
         layouts[name] = layout
-        functions[name] = kernel.build(name, f"rank.{name}", layout, fields, inputs, [*outputs, status], rows="rows", knobs=knobs)
+        arguments = (layout, fields, inputs, [*outputs, status])
+        functions[prefix + name] = kernel.build(prefix + name, f"rank.{name}", *arguments, rows="rows", knobs=knobs)
 
     if ids:
         uses = [Use(column=column, sink=collect.Collect(), ints={"out": k}) for k, column in enumerate(ids)]

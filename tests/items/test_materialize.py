@@ -108,12 +108,11 @@ def test_materialize_needs_items():
     ],
 )
 def test_auto_takes_the_most_that_fits(budget: int | None, level: str):
-    from tvm_rank.host.plan import HostPlan
     from tvm_rank.items.prepare import StoreOptions
 
     options = StoreOptions(items=item_table("string"), key="key", layout="columns", materialize="auto", memory_budget=budget)
     sizes = {"dense": 4, "embeddings": 52}
-    stored = options.prepared((), HostPlan(config=None), sizes.__getitem__)  # type: ignore[arg-type]
+    stored = options.prepared((), (), (), sizes.__getitem__)
     assert stored is not None
     assert stored.entry.materialized == level
 

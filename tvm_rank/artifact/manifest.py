@@ -13,10 +13,11 @@ from typing import Any
 import tvm_rank
 from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
+from tvm_rank.host.link import LinkEntry
 from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
 from tvm_rank.runtime.columns import ROLES, FieldUse
 
-SCHEMA = 3
+SCHEMA = 4
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
 COLUMNS, ROWS = "columns", "rows"
@@ -91,7 +92,8 @@ class FileEntry:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The manifest. `refusals`: for each feature kernel, (feature, rule) of each element of its status. `host_stages`: the library calls
-    before the kernels, with the libraries and their versions; their files are `host/<name>`. `schedule`: the knobs (`tvm_rank.schedule`)."""
+    before the kernels, with the libraries and their versions; their files are `host/<name>`. `links`: the texts that kernels make before
+    library calls read them. `schedule`: the knobs (`tvm_rank.schedule`)."""
 
     schema: int
     version: str
@@ -107,6 +109,7 @@ class Manifest:
     refusals: tuple[tuple[tuple[str, str], ...], ...]
     stacks: tuple[StackEntry, ...]
     host_stages: tuple[HostStage, ...]
+    links: tuple[LinkEntry, ...]
     store: tuple[StoreEntry, ...]  # one, or none
     features: tuple[str, ...]
     unused_features: tuple[str, ...]
@@ -142,6 +145,17 @@ class Manifest:
             raise _damaged(where, error) from error
         return manifest
 
+    @property
+    def all_stages(self) -> tuple[HostStage, ...]:
+        """The library calls of the links, then those before the kernels of the model."""
+        return (*(stage for link in self.links for stage in link.host_stages), *self.host_stages)
+
+    @property
+    def host_files(self) -> frozenset[str]:
+        """The names of the files in `host` that library calls and links need."""
+        constants = (entry.file for link in self.links for program in link.programs for entry in program.constants.values())
+        return frozenset((*(name for stage in self.all_stages for name in stage.files.values()), *constants))
+
     def _check(self) -> None:
         """Raise ValueError for values that no compiler writes."""
         for output in self.outputs:
@@ -157,9 +171,11 @@ class Manifest:
         for use in (*self.request_fields, *self.item_fields):
             if use.side not in SIDES or use.role not in ROLES:
                 raise ValueError(f"field {use.name!r} has the side {use.side!r} and the role {use.role!r}")
-        for stage in self.host_stages:
+        for stage in self.all_stages:
             if stage.operation not in OPERATIONS or stage.side not in (REQUEST, ITEM):
                 raise ValueError(f"host stage {stage.output!r} has the operation {stage.operation!r} and the side {stage.side!r}")
+        for program in (program for link in self.links for program in link.programs):
+            program.check()
         self._check_store()
         if not all(use.is_request for use in self.request_fields):
             raise ValueError("request_fields has an item field")

@@ -100,8 +100,7 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
     problems += [f"{stack.file} is not listed" for stack in manifest.stacks if stack.file not in manifest.files]
     needed = [name for entry in manifest.store for name in (ITEM_FILE, ITEM_INDEX, *(value.file for value in entry.values))]
     problems += [f"{name} is not listed" for name in needed if name not in manifest.files]
-    files = {name for stage in manifest.host_stages for name in stage.files.values()}
-    problems += [f"{HOST}/{name} is not listed" for name in sorted(files) if f"{HOST}/{name}" not in manifest.files]
+    problems += [f"{HOST}/{name} is not listed" for name in sorted(manifest.host_files) if f"{HOST}/{name}" not in manifest.files]
     if problems:
         raise ArtifactError(f"{folder}: damaged: {'; '.join(problems)}; compile the artifact again, or copy it again")
     return manifest

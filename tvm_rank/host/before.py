@@ -5,8 +5,8 @@ lookup_feature look -> regex_replace_feature f       ->    program look (texts) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from tvm_rank.config.spec import FEATURE, Feature, FeatureConfig, Field
 from tvm_rank.errors import RankError
@@ -15,11 +15,28 @@ from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST
 Made = Mapping[str, str]  # feature -> the column that its texts become
 
 
-def texts_before(config: FeatureConfig) -> tuple[FeatureConfig | None, FeatureConfig, Made]:
-    """(what gives texts first, None for nothing; the configuration that reads them as columns; these columns by feature).
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """Features whose texts are columns of what comes behind: `made` maps such a feature of `config` to its column."""
+
+    config: FeatureConfig
+    made: Made
+
+
+def chain_of(config: FeatureConfig) -> tuple[tuple[Link, ...], FeatureConfig]:
+    """(what gives texts first, each link reading the columns of the one before; the configuration that reads those of the last).
 
     Raises RankError for a stage that reads numbers.
     """
+    first, rest, made = _texts_before(config)
+    if first is None:
+        return (), rest
+    links, innermost = chain_of(first)
+    return (*links, Link(config=innermost, made=made)), rest
+
+
+def _texts_before(config: FeatureConfig) -> tuple[FeatureConfig | None, FeatureConfig, Made]:
+    """(what gives texts first, None for nothing; the configuration that reads them as columns; these columns by feature)."""
     by_name = {feature.name: feature for feature in config.features}
     made: dict[str, str] = {}
     for feature in config.features:
@@ -33,13 +50,14 @@ def texts_before(config: FeatureConfig) -> tuple[FeatureConfig | None, FeatureCo
                 made[source.name] = f"feature {source.name}"
     if not made:
         return None, config, made
-    needed = _with_inputs(made, by_name)
+    needed = with_inputs(made, by_name)
     first = tuple(_giving_texts(f, f.name in made) for f in config.features if f.name in needed)
     rest = tuple(_reading(f, made, by_name) for f in config.features)
     return replace(config, features=first), replace(config, features=rest), made
 
 
-def _with_inputs(names: Made, by_name: Mapping[str, Feature]) -> set[str]:
+def with_inputs(names: Iterable[str], by_name: Mapping[str, Feature]) -> set[str]:
+    """These features, and all that they read, directly or not."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:

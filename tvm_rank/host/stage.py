@@ -52,6 +52,13 @@ class HostStage:
     files: Mapping[str, str]
 
 
+def columns_before(stages: Sequence[HostStage], read: Iterable[str], side: str | None = None) -> tuple[str, ...]:
+    """The columns that must be there for kernels that read the columns `read`, and for the stages (of one side, if given)."""
+    made = {stage.output for stage in stages}
+    inputs = [stage.input for stage in stages if side in (None, stage.side)]
+    return tuple(name for name in dict.fromkeys((*read, *inputs)) if name not in made)
+
+
 @dataclass(frozen=True, eq=False)
 class HostFunctions:
     """The stages of a program, opened: their libraries are loaded."""
@@ -70,12 +77,6 @@ class HostFunctions:
             except tokenize_feature.ModelFileError as error:
                 raise RankError(f"feature {stage.feature!r}: {error}") from error
         return cls(tuple(stages), tuple(functions))
-
-    def request_columns(self, read: Iterable[str], side: str | None = None) -> tuple[str, ...]:
-        """The columns that a request must bring for kernels that read the columns `read`, and for the stages (of one side)."""
-        made = {stage.output for stage in self.stages}
-        inputs = [stage.input for stage in self.stages if side in (None, stage.side)]
-        return tuple(name for name in dict.fromkeys((*read, *inputs)) if name not in made)
 
     def run(self, column: Callable[[str], pa.Array], where: str, side: str | None = None) -> dict[str, pa.Array]:
         """The columns that the stages make (those of one side, if given); `column(name)` gives those of the request.

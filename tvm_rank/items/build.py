@@ -20,6 +20,7 @@ from tvm_rank.items.values import write_values
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse, descriptor
 from tvm_rank.runtime.host_columns import open_host
 from tvm_rank.runtime.library import kernel, open_library
+from tvm_rank.runtime.links import Links
 
 Progress = Callable[[str], None]
 
@@ -40,7 +41,8 @@ def write_store(
     (wanted,) = manifest.store
     library = open_library(folder)
     say("preparing the item columns")
-    columns, names = stored_columns(items, manifest.item_fields, open_host(folder, manifest.host_stages), wanted.key)
+    links, host = Links(folder, manifest.links, library), open_host(folder, manifest.host_stages)
+    columns, names = stored_columns(items, manifest.item_fields, links, host, wanted.key)
     check(columns, names)
     if key_type(columns[wanted.key]) != wanted.key_type:
         raise InputError(

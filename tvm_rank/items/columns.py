@@ -13,6 +13,7 @@ import pyarrow as pa
 from tvm_rank.errors import InputError
 from tvm_rank.host.stage import ITEM, HostFunctions
 from tvm_rank.runtime.columns import NUMBER, FieldUse, converted, descriptor
+from tvm_rank.runtime.links import Links
 
 Progress = Callable[[str], None]
 
@@ -23,7 +24,7 @@ def with_missing_row(array: pa.Array) -> pa.Array:
 
 
 def stored_columns(
-    items: Mapping[str, pa.Array], uses: Sequence[FieldUse], host: HostFunctions, key: str
+    items: Mapping[str, pa.Array], uses: Sequence[FieldUse], links: Links, host: HostFunctions, key: str
 ) -> tuple[dict[str, pa.Array], tuple[str, ...]]:
     """(columns of the store by name, the name of the column of each use; "" for request fields).
 
@@ -31,6 +32,8 @@ def stored_columns(
     feature cannot read.
     """
     extended = {name: with_missing_row(array) for name, array in items.items()}
+    rows = len(next(iter(extended.values())))
+    extended |= links.columns(None, extended, (1, rows), None, ("user column", "items column"))[1]
     extended |= host.run(extended.__getitem__, "items column", ITEM)
     columns, names = {key: extended[key]}, []
     for use in uses:

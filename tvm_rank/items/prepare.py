@@ -11,8 +11,8 @@ import pyarrow as pa
 from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED, StoreEntry, ValueEntry
 from tvm_rank.artifact.store import ITEMS
 from tvm_rank.errors import RankError
-from tvm_rank.host.plan import HostPlan
-from tvm_rank.host.stage import ITEM, HostFunctions
+from tvm_rank.host.link import LinkEntry, needed_columns
+from tvm_rank.host.stage import ITEM, HostStage
 from tvm_rank.items.source import STRING, key_type, read_items
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse
 
@@ -80,14 +80,18 @@ class StoreOptions:
         if self.layout not in LAYOUTS:
             raise RankError(f"compile(store_layout={self.layout!r}): give one of {', '.join(LAYOUTS)}")
 
-    def prepared(self, uses: Sequence[FieldUse], host: HostPlan, item_bytes: Callable[[str], int]) -> PreparedStore | None:
-        """The items with the columns that these uses and the host stages read. item_bytes: what a level takes for each item. Raises
-        InputError."""
+    def prepared(
+        self, uses: Sequence[FieldUse], links: Sequence[LinkEntry], stages: Sequence[HostStage], item_bytes: Callable[[str], int]
+    ) -> PreparedStore | None:
+        """The items with the columns that these uses, the links and the host stages read. item_bytes: what a level takes for each item.
+
+        Raises InputError; RankError for a link that cannot be computed ahead.
+        """
         if self.key is None:
             return None
         names = dict.fromkeys(use.name for use in uses if not use.is_request)
-        functions = HostFunctions.open(host.stages, host.files)
-        items = read_items(self.items, self.key, functions.request_columns(names, ITEM))
+        _refuse_crossed(links)
+        items = read_items(self.items, self.key, needed_columns(links, stages, names, ITEM))
         entry = StoreEntry(
             key=self.key,
             key_type=key_type(items[self.key]),
@@ -108,3 +112,13 @@ class StoreOptions:
         budget = DEFAULT_BUDGET if self.memory_budget is None else self.memory_budget
         stronger = (level for level in reversed(MATERIALIZED) if level != NONE)
         return next((level for level in stronger if item_bytes(level) * (rows + 1) <= budget), NONE)
+
+
+def _refuse_crossed(links: Sequence[LinkEntry]) -> None:
+    """Raise RankError for texts of items that a library call reads, and that are made of the request too."""
+    for program in (program for link in links for program in link.programs if program.side == ITEM):
+        if any(use.is_request for use in program.fields):
+            raise RankError(
+                f"compile(items): {', '.join(program.texts)} is made of items and of the request, and a library call reads it, so an item "
+                "store cannot hold what it makes; leave items and item_key out"
+            )

@@ -15,11 +15,11 @@ import pyarrow as pa
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import FileEntry, Manifest, StoreEntry
 from tvm_rank.errors import ArtifactError, InputError, RankError
+from tvm_rank.host.link import needed_columns
 from tvm_rank.host.stage import ITEM
 from tvm_rank.items.build import write_store
 from tvm_rank.items.records import type_name
 from tvm_rank.items.source import read_items
-from tvm_rank.runtime.host_columns import open_host
 from tvm_rank.runtime.this_machine import check_machine
 
 
@@ -40,8 +40,7 @@ def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], 
     say("reading the items")
     entry = manifest.store[0]
     names = dict.fromkeys(use.name for use in manifest.item_fields if not use.is_request)
-    needed = open_host(folder, manifest.host_stages).request_columns(names, ITEM)
-    arrays = read_items(items, entry.key, needed)
+    arrays = read_items(items, entry.key, needed_columns(manifest.links, manifest.host_stages, names, ITEM))
     schema = stored_schema(folder)
     made: list[StoreEntry] = []
     kept = {name: file for name, file in manifest.files.items() if not name.startswith(f"{store.ITEMS}/")}

@@ -30,11 +30,11 @@ class ChainedProgram(FeatureProgram):
         """All features of the rows of `columns`, as of any program."""
         given, _ = as_columns(columns, "columns")
         first = self._before(given)
-        texts = {column: _one_text(first[name].texts) for name, column in self._made.items()}
+        texts = {column: one_text(first[name].texts) for name, column in self._made.items()}
         return self._then({**given, **texts})
 
 
-def _one_text(texts: pa.ListArray | None) -> pa.Array:
+def one_text(texts: pa.ListArray | None) -> pa.Array:
     """A column of texts where no row has several; null where a row has none."""
     assert texts is not None, "the configuration was split so that it gives texts"
     most = pc.max(pc.list_value_length(texts)).as_py() or 0

@@ -15,15 +15,18 @@ import pyarrow as pa
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import Manifest
-from tvm_rank.errors import InputError, RankError
+from tvm_rank.errors import RankError
+from tvm_rank.host.link import needed_columns
 from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.output import Scores
 from tvm_rank.runtime import tvm_runtime
-from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
+from tvm_rank.runtime.columns import FieldUse, Table
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
 from tvm_rank.runtime.library import kernel, new_machine, open_library
+from tvm_rank.runtime.links import Links, with_link_columns
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
+from tvm_rank.runtime.read_side import read_side
 from tvm_rank.runtime.record_batch import NO_COLUMNS, Exported, one_batch, plan
 from tvm_rank.runtime.row_map import RowMap
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
@@ -80,6 +83,7 @@ class Engine:
         self._host = open_host(folder, manifest.host_stages)
         self._shape = tvm_ffi.Shape
         self._library = open_library(folder)
+        self._links = Links(folder, manifest.links, self._library, threads) if manifest.links else None
         self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns"), tables) if manifest.store else None
         stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
         stored = [] if self._store is None else [tvm_ffi.from_dlpack(value) for value in self._store.values]
@@ -109,14 +113,18 @@ class Engine:
     @property
     def user_fields(self) -> tuple[str, ...]:
         """The columns that `user` must have."""
-        return self._host.request_columns(_names(self.manifest, request=True), REQUEST)
+        return self._needed(REQUEST)
 
     @property
     def item_fields(self) -> tuple[str, ...]:
         """The columns that `items` must have; with an item store, its key, of which `rank` also takes an array."""
         if self._store is not None:
             return (self._store.entry.key,)
-        return self._host.request_columns(_names(self.manifest, request=False), ITEM)
+        return self._needed(ITEM)
+
+    def _needed(self, side: str) -> tuple[str, ...]:
+        manifest = self.manifest
+        return needed_columns(manifest.links, manifest.host_stages, _names(manifest, request=side == REQUEST), side)
 
     def rank(self, user: Any = None, items: Any = None, item_request: Any = None, item_ids: Any = None) -> Scores:
         """Score items.
@@ -129,6 +137,9 @@ class Engine:
 
         Raises InputError for a missing column, a wrong type, ragged lengths, or a value that a feature refuses.
         """
+        if self._links is not None:
+            needed = (self.user_fields, None if self._store is not None else self.item_fields)
+            user, items = with_link_columns(self._links, user, items, item_request, self._row_map, needed)
         if self._host.stages:
             user = with_host_columns(self._host, user, REQUEST, "user", self.user_fields)
         if self._store is not None:
@@ -161,8 +172,8 @@ class Engine:
 
     def _rank_columns(self, user: Any, items: Any, item_request: Any) -> Scores:
         """Rank columns of any kind."""
-        user_columns, requests = _read(user, _names(self.manifest, request=True), "user")
-        item_columns, count = _read(items, _names(self.manifest, request=False), "items")
+        user_columns, requests = read_side(user, _names(self.manifest, request=True), "user")
+        item_columns, count = read_side(items, _names(self.manifest, request=False), "items")
         if (index := self._row_map.index(item_request, requests, count)).size == 0:
             return self._no_scores()
         request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
@@ -186,7 +197,7 @@ class Engine:
             with self._machine() as machine, Exported(user_batch) as struct:
                 sources = np.array([struct.address, 0, index.ctypes.data], np.int64)
                 return self._run(machine.rank_batches, (sources, *plans, *of_store), requests, count, index)
-        columns, requests = _read(user, _names(self.manifest, request=True), "user")
+        columns, requests = read_side(user, _names(self.manifest, request=True), "user")
         if (index := self._row_map.index(item_request, requests, count)).size == 0:
             return self._no_scores()
         tables = [
@@ -260,19 +271,3 @@ class Engine:
 def _names(manifest: Manifest, *, request: bool) -> tuple[str, ...]:
     uses = (*manifest.request_fields, *manifest.item_fields)
     return tuple(dict.fromkeys(use.name for use in uses if use.is_request == request))
-
-
-def _read(table: Any, names: tuple[str, ...], where: str) -> tuple[dict[str, Any], int]:
-    """(the named columns as Arrow arrays, rows) of a table; without fields, a table that is not given has one row."""
-    if table is None:
-        if names:
-            raise InputError(f"{where}: not given; it needs the columns {', '.join(names)}")
-        return {}, 1
-    columns, rows = as_columns(table, where)
-    arrays = {name: as_array(find_column(columns, name, where), f"{where} column {name!r}") for name in names}
-    if rows is None:
-        lengths = [len(array) for array in arrays.values()] or [len(column) for column in columns.values()]
-        rows = next((length for length in lengths if length != 1), lengths[0] if lengths else 0)
-        if wrong := [f"{name!r} has {len(array)}" for name, array in arrays.items() if len(array) not in (1, rows)]:
-            raise InputError(f"{where}: {rows} rows, but {', '.join(wrong)}; give each column as many rows, or one for all")
-    return arrays, rows

@@ -37,13 +37,15 @@ def with_host_columns(host: HostFunctions, table: Any, side: str, where: str, ne
     def column(name: str) -> pa.Array:
         return as_array(find_column(columns, name, where), f"{where} column {name!r}")
 
-    made = host.run(column, f"{where} column", side)
-    if isinstance(table, (pa.Table, pa.RecordBatch)):
-        kept = [name for name in table.schema.names if name not in made]
-        return _appended(table.select(kept), made)
-    return {**columns, **made}
+    return with_columns(table, host.run(column, f"{where} column", side))
 
 
-def _appended(table: pa.Table | pa.RecordBatch, made: Mapping[str, pa.Array]) -> pa.Table | pa.RecordBatch:
-    names = [*table.schema.names, *made]
-    return type(table).from_arrays([*table.columns, *made.values()], names=names)
+def with_columns(table: Any, made: Mapping[str, pa.Array]) -> Any:
+    """The table with these columns more, in place of those of their names. Gives a record batch for a record batch, a Table for a Table,
+    else a dict; what is not given stays so when nothing is made."""
+    if not made:
+        return table
+    if not isinstance(table, (pa.Table, pa.RecordBatch)):
+        return {**(table or {}), **made}
+    kept = table.select([name for name in table.schema.names if name not in made])
+    return type(table).from_arrays([*kept.columns, *made.values()], names=[*kept.schema.names, *made])

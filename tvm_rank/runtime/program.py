@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tvm_rank.errors import InputError, RowError
-from tvm_rank.host.stage import NO_STAGES, HostFunctions
+from tvm_rank.host.stage import NO_STAGES, HostFunctions, columns_before
 from tvm_rank.output import FeatureOutput
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.collected import IDS, KEYS, STREAMS, WEIGHTS, Collected, Collector
@@ -89,7 +89,7 @@ class FeatureProgram:
     @property
     def fields(self) -> tuple[str, ...]:
         """The columns that a call needs."""
-        return self._host.request_columns([use.name for use in self.plan.uses])
+        return columns_before(self._host.stages, [use.name for use in self.plan.uses])
 
     def __call__(self, columns: Any) -> dict[str, FeatureOutput]:
         """All features of the rows of `columns`.
@@ -98,8 +98,11 @@ class FeatureProgram:
         number of rows, or one row that serves all. Raises InputError for a missing column, a wrong type, ragged lengths, or a value
         that a feature refuses.
         """
+        return self.of_table(*self._table(columns))
+
+    def of_table(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
+        """All features of the rows of a descriptor table, whose columns are those of the plan's uses."""
         tvm_runtime.use_threads(self._threads)
-        table, rows = self._table(columns)
         status = np.zeros(len(table.words), np.int64)
         self._functions["check_columns"](table.words, status)
         check(self.plan.uses, status)
