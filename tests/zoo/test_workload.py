@@ -45,7 +45,7 @@ def test_items_name_the_row_of_their_request(name: str, tmp_path: pathlib.Path):
     assert built.read_user(1).equals(built.read_user().slice(1, 1))
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", [name for name, model in zoo.MODELS.items() if model.dense])
 def test_numpy_dense_part_agrees_with_onnxruntime(name: str, tmp_path: pathlib.Path):
     built = zoo.build(name, tmp_path, items=4)
     session = onnxruntime.InferenceSession(str(built.model), providers=["CPUExecutionProvider"])
@@ -87,7 +87,7 @@ def test_the_tables_of_the_shop_fit_its_features(tmp_path: pathlib.Path):
 
 
 def test_a_model_that_the_zoo_lacks_is_refused_with_those_it_has(tmp_path: pathlib.Path):
-    with pytest.raises(ValueError, match=r"no model 'deepfn'; it has deepfm, criteo"):
+    with pytest.raises(ValueError, match=r"no model 'deepfn'; it has deepfm, criteo, lr, "):
         zoo.build("deepfn", tmp_path)
 
 

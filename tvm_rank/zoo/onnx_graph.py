@@ -52,8 +52,13 @@ class GraphWriter:
 
     def model(self, value: str, *, output: str = "score", width: int = 1) -> onnx.ModelProto:
         """The checked model whose output (N, width) is sigmoid(value)."""
-        self.node("Sigmoid", value, output=output)
-        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", width])]
+        return self.with_outputs({output: self.node("Sigmoid", value)}, width=width)
+
+    def with_outputs(self, values: Mapping[str, str], *, width: int = 1) -> onnx.ModelProto:
+        """The checked model with these outputs (N, width): name -> value."""
+        for name, value in values.items():
+            self.node("Identity", value, output=name)
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]) for name in values]
         graph = helper.make_graph(self._nodes, self.name, self._inputs, outputs, list(self._constants.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         model.producer_name = "tvm_rank.zoo"
