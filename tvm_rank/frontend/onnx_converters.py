@@ -7,13 +7,14 @@ Seen in apache-tvm 0.27 (`tvm.relax.frontend.onnx`):
 - Expand to a constant shape fails on a symbolic batch; Squeeze without axes may drop the batch; x[:, 1:3] and arange(N) lose it.
 - GatherElements, GatherND and the scatters do not check their indices either.
 - Dropout, LayerNormalization, BatchNormalization give placeholders for results that they do not compute.
+- GRU, LSTM, RNN, Scan, Loop and LpNormalization are missing; nodes over constants alone are left to run time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
+from tvm_rank.frontend.onnx_fold import evaluated
 from tvm_rank.frontend.onnx_indexing import (
     convert_expand,
     convert_gather,
@@ -32,6 +34,8 @@ from tvm_rank.frontend.onnx_indexing import (
     with_indices_in_range,
     with_tuples_in_range,
 )
+from tvm_rank.frontend.onnx_loops import Body, convert_loop, convert_scan
+from tvm_rank.frontend.onnx_recurrent import convert_gru, convert_lstm, convert_rnn
 from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, array_of, constant, is_constant, shape_of
 
 MAX_PRODUCTS = 4  # largest exponent that becomes products
@@ -43,30 +47,53 @@ class Importer(ONNXGraphImporter):
     def __init__(self) -> None:
         super().__init__(shape_dict={}, dtype_dict={}, keep_params_in_input=False, sanitize=False)
         self.current_node: str | None = None
+        self._node: onnx.NodeProto | None = None
+        self._nodes: dict[str, Any]
 
     def close(self) -> None:
         """End the block that a failed import leaves open: TVM would warn of it on stderr when the builder goes."""
         with contextlib.suppress(Exception):
             self.bb._end_block()
 
+    def _check_for_unsupported_ops(self, graph: Any) -> None:
+        """Nothing: `onnx_operators.unsupported_operators` has looked, and knows of our own converters."""
+
     def _parse_value_proto(self, value_proto: Any) -> str:
         if isinstance(value_proto, onnx.NodeProto):
-            self.current_node = value_proto.name
+            self.current_node, self._node = value_proto.name, value_proto
         return super()._parse_value_proto(value_proto)
 
     def _convert_operator(self, op_name: str, inputs: Inputs, attrs: Attributes, opset: int) -> Any:
-        own = CONVERTERS.get(op_name)
-        result = own(inputs, attrs, opset) if own else None
+        if (folded := evaluated(self._node, inputs, opset)) is not None:
+            return folded
+        if op_name in LOOPS:
+            result = LOOPS[op_name](inputs, attrs, self._body)
+        else:
+            own = CONVERTERS.get(op_name)
+            result = own(inputs, attrs, opset) if own else None
+        if isinstance(result, relax.Tuple) and attrs["tvm_custom"]["num_outputs"] == 1:
+            return result.fields[0]  # the others may be left out
         if result is None:
             result = super()._convert_operator(op_name, inputs, attrs, opset)
         if isinstance(result, tvm.ir.Call) and isinstance(self.bb.normalize(result).ty, relax.TensorType):
             return self.bb.emit(result)  # else every consumer would repeat the call
         return result
 
+    def _body(self, graph: onnx.GraphProto, values: Sequence[Any]) -> list[Any]:
+        """What the body of a loop gives for these inputs; it sees the values outside of it."""
+        outer, node = dict(self._nodes), self.current_node
+        self._nodes.update({info.name: value for info, value in zip(graph.input, values, strict=True)})
+        for tensor in graph.initializer:
+            self._nodes[tensor.name] = relax.const(self._parse_array(tensor))
+        self._construct_nodes(graph)
+        found = [self._nodes[info.name] for info in graph.output]
+        self._nodes, self.current_node = outer, node
+        return found
+
 
 def converter_names() -> frozenset[str]:
     """The operators of the standard domain that can be converted; If is none (see onnx_prepare.inline_constant_branches)."""
-    return frozenset(_get_convert_map())
+    return frozenset((*_get_convert_map(), *CONVERTERS, *LOOPS))
 
 
 def _pairwise(op: Callable[[Any, Any], Any]) -> Callable[[Inputs, Attributes, int], Any]:
@@ -175,21 +202,37 @@ def _power(inputs: Inputs, _attrs: Attributes, _opset: int) -> Any:
     return relax.op.astype(relax.op.power(relax.op.astype(base, "float64"), relax.op.astype(exponent, "float64")), dtype)
 
 
+def _lp_normalization(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
+    """x / ||x||, and 0 where the norm is 0."""
+    x, axis = inputs[0], [attrs.get("axis", -1)]
+    squares = relax.op.multiply(x, x) if attrs.get("p", 2) == 2 else relax.op.abs(x)
+    norm = relax.op.sum(squares, axis, keepdims=True)
+    norm = relax.op.sqrt(norm) if attrs.get("p", 2) == 2 else norm
+    zero, one = relax.const(0, x.ty.dtype), relax.const(1, x.ty.dtype)
+    return relax.op.divide(x, relax.op.where(relax.op.equal(norm, zero), one, norm))
+
+
+LOOPS: dict[str, Callable[[Inputs, Attributes, Body], Any]] = {"Loop": convert_loop, "Scan": convert_scan}
+
 CONVERTERS: dict[str, Callable[[Inputs, Attributes, int], Any]] = {
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
     "Dropout": _dropout,
     "Expand": convert_expand,
     "Gather": convert_gather,
+    "GRU": convert_gru,
     "GatherElements": with_indices_in_range,
     "GatherND": with_tuples_in_range,
     "Gemm": _gemm,
+    "LSTM": convert_lstm,
     "LayerNormalization": _layer_normalization,
+    "LpNormalization": _lp_normalization,
     "Max": _pairwise(relax.op.maximum),
     "Mean": _mean,
     "Min": _pairwise(relax.op.minimum),
     "OneHot": convert_one_hot,
     "Pow": _power,
+    "RNN": convert_rnn,
     "Range": convert_range,
     "Scatter": with_indices_in_range,
     "ScatterElements": with_indices_in_range,

@@ -77,10 +77,6 @@ def _advice(domain: str, op_type: str) -> str:
         return "export again without ONNX Runtime's graph optimizations, which put this operator in"
     if domain not in STANDARD_DOMAINS:
         return "a custom operator: express it with standard operators, or as a local function of the model"
-    if op_type in ("LSTM", "GRU", "RNN"):
-        return "recurrent layers are not compiled: unroll the layer before the export, or use pooling or attention"
-    if op_type in ("Loop", "Scan"):
-        return "loops are not compiled: export with the loop unrolled"
     if op_type == "If":
         return "a branch that depends on the data is not compiled: use Where, or export with the condition fixed"
     if op_type.startswith("String") or op_type in ("RegexFullMatch", "LabelEncoder", "TfIdfVectorizer"):

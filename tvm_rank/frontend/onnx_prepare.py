@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -80,14 +81,29 @@ def _rename_values(node: onnx.NodeProto, names: dict[str, str]) -> None:
         for body in subgraphs(attribute):
             for inner in body.node:
                 _rename_values(inner, names)
-            for info in body.output:
+            for info in (*body.input, *body.output, *body.initializer):
                 info.name = names.get(info.name, info.name)
 
 
 def constants_to_initializers(model: onnx.ModelProto) -> list[str]:
     """Turn Constant nodes into initializers, in all their forms (TVM reads `value` alone); return the problems found."""
-    graph, problems, kept = model.graph, [], []
+    return _with_initializers(model.graph)
+
+
+def _names_made(graph: onnx.GraphProto) -> Iterator[str]:
+    """Every value that a graph, or one inside of it, makes or takes."""
+    yield from (entry.name for entry in (*graph.initializer, *graph.input))
     for node in graph.node:
+        yield from node.output
+        yield from (name for attribute in node.attribute for body in subgraphs(attribute) for name in _names_made(body))
+
+
+def _with_initializers(graph: onnx.GraphProto) -> list[str]:
+    """The same for a graph, and for those inside of its nodes."""
+    problems, kept = [], []
+    for node in graph.node:
+        for attribute in node.attribute:
+            problems += [problem for body in subgraphs(attribute) for problem in _with_initializers(body)]
         if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
             kept.append(_copy(node))
             continue
@@ -116,15 +132,15 @@ def safe_names(model: onnx.ModelProto) -> dict[str, str]:
     """Give every value and node a short unique identifier; return {node's new name: how the file names it}.
 
     TVM's importer changes names that are no identifiers, so that two can become one. Values become v0, v1, ...; inputs keep
-    their name as far as it can be an identifier, so that a printed module can be read. No graphs inside nodes are left here.
+    their name as far as it can be an identifier, so that a printed module can be read. A name inside of a body that is also one
+    outside is not looked for: ONNX forbids it.
     """
     graph = model.graph
     names: dict[str, str] = {"": ""}
     used: set[str] = {"N", "main"}
     for info in graph.input:
         names[info.name] = _unused(re.sub(r"\W|^(?=\d)", "_", info.name, flags=re.ASCII) or "_", used)
-    inner = [*(t.name for t in graph.initializer), *(v for node in graph.node for v in node.output)]
-    for value in inner:
+    for value in _names_made(graph):
         if value not in names:
             names[value] = _unused(f"v{len(names)}", used)
     for entry in (*graph.input, *graph.output, *graph.initializer):

@@ -22,6 +22,7 @@ from tvm_rank.zoo import (
     criteo,
     dcn,
     deepfm,
+    dien,
     din,
     dlrm,
     dssm,
@@ -78,6 +79,7 @@ MODELS: dict[str, Model] = {
     "dssm": _of_shop("dssm", dssm, "DSSM, a tower for each side"),
     "graphsage": _of_shop("graphsage", graphsage, "GraphSAGE over lists of neighbours"),
     "din": _of_shop("din", din, "DIN, attention over the clicks"),
+    "dien": _of_shop("dien", dien, "DIEN, interests that evolve: GRU, then AUGRU as a Scan"),
     "bst": _of_shop("bst", bst, "BST, a transformer over the clicks"),
 }
 
