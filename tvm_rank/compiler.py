@@ -71,7 +71,6 @@ def compile(
     _refuse_unbuilt(precision=None if precision == "fp32" else precision)
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
     from tvm_rank.code import generate, item_bytes
-    from tvm_rank.frontend.graph import build_graph
     from tvm_rank.target import resolve
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
@@ -80,7 +79,7 @@ def compile(
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading)
     say("building the graph")
-    graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
+    graph, brought = _graph(brought)
     sizes = partial(item_bytes, graph.mod, resolved.tvm_target)
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
@@ -125,12 +124,15 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
     from tvm_rank.frontend.links import build_links
     from tvm_rank.frontend.onnx_model import import_model
     from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
+    from tvm_rank.frontend.unused_inputs import without_unused_inputs
 
     links, last = chain_of(load_config(features, **reading))
     host = plan_host(last)
     config = host.config
     dense = import_model(model)
     bindings = bind_inputs(dense.inputs, config, dense.source)
+    dense = without_unused_inputs(dense)
+    bindings = tuple(binding for binding in bindings if binding.input in dense.inputs)
     needs = table_needs(bindings, config.source)
     if needs and tables is None:
         names = ", ".join(list(needs)[:5]) + (", ..." if len(needs) > 5 else "")
@@ -146,6 +148,15 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
         tables=opened,
         stacks=plan_stacks(needs, opened),
     )
+
+
+def _graph(brought: _Brought) -> tuple[RankGraph, _Brought]:
+    """The graph, and what it needs of what the user brought: library calls whose columns no feature of it reads are left out."""
+    from tvm_rank.frontend.graph import build_graph
+
+    graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
+    read = (use.name for use in (*graph.request_uses, *graph.item_uses))
+    return graph, dataclasses.replace(brought, host=brought.host.limited(read))
 
 
 def _manifest(

@@ -8,6 +8,7 @@ import tvm
 from tvm import relax
 
 from relay_passes.add_entries import AddEntries
+from relay_passes.common_features import CommonFeatures
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
@@ -24,22 +25,10 @@ def phases(
 ) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes. schedule: None for the defaults of the target · key_form: `text` or `number` with an item store, by its keys ·
     materialize: what of the items is computed ahead."""
-    transform, schedule = relax.transform, schedule or Schedule()
-    tiles, knobs = schedule.dense or tiles_for(target), schedule.features
-    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES, knobs)] if materialize else []
-    optional = {"hoist_request_side": HoistRequestSide(), "split_pairs": SplitPairs(tiles), "split_dense": SplitDense()}
-    hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
+    transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": [
-            *hoist,
-            FuseDense(tiles),
-            *pairs,
-            *dense,
-            *ahead,
-            LowerColumns(knobs=knobs),
-            AddEntries(key_form=key_form),
-        ],
+        "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize),
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(),
@@ -61,6 +50,23 @@ def phases(
             transform.AttachGlobalSymbol(),
         ],
     }
+
+
+def _graph_passes(
+    target: tvm.target.Target, schedule: Schedule, key_form: str | None, materialize: str | None
+) -> list[tvm.transform.Pass]:
+    """The project's own passes."""
+    tiles, knobs = schedule.dense or tiles_for(target), schedule.features
+    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES, knobs)] if materialize else []
+    optional = {
+        "common_features": CommonFeatures(),
+        "hoist_request_side": HoistRequestSide(),
+        "split_pairs": SplitPairs(tiles),
+        "split_dense": SplitDense(),
+    }
+    common, hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
+    lowered = [LowerColumns(knobs=knobs), AddEntries(key_form=key_form)]
+    return [*common, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 
 def run(

@@ -9,7 +9,7 @@ from typing import Any
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense.tiles import DenseTiles
 
-PASSES = ("hoist_request_side", "split_pairs", "split_dense")  # those that a graph can do without
+PASSES = ("common_features", "hoist_request_side", "split_pairs", "split_dense")  # those that a graph can do without
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,13 +27,15 @@ from te_schedules.feature import Scope
 
 MOST_QUEUED = 120  # the queue's arrays stay on the stack (intrin.array)
 MOST_BLOCK_ROWS = 1 << 20
+CACHED, RECOMPUTED = INTERMEDIATES = ("cached", "recomputed")
 OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Knobs:
     """block_rows: rows of a block, also the grain of parallelism · queue_ids: ids kept before their rows are added, so that the
-    reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once.
+    reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once · intermediates: what becomes of
+    values that have several uses, CACHED: they are made once, RECOMPUTED: for each use.
 
     Within a block all rows of one feature are computed before the next feature. So many rows are the feature-major ("push") order,
     which reads constants and code seldom, and one row is the item-major ("pull") order, which reads an item's fields together.
@@ -42,6 +44,7 @@ class Knobs:
     block_rows: int = 64
     queue_ids: int = 120
     prefetch: bool = True
+    intermediates: str = CACHED
 
     def __post_init__(self):
         for name, most in (("block_rows", MOST_BLOCK_ROWS), ("queue_ids", MOST_QUEUED)):
@@ -50,6 +53,8 @@ class Knobs:
                 raise ValueError(f"Knobs.{name} is {value!r}; it must be an integer from 1 to {most}")
         if not isinstance(self.prefetch, bool):
             raise ValueError(f"Knobs.prefetch is {self.prefetch!r}; it must be True or False")
+        if self.intermediates not in INTERMEDIATES:
+            raise ValueError(f"Knobs.intermediates is {self.intermediates!r}; it must be one of {', '.join(INTERMEDIATES)}")
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,8 @@ def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
             with T.serial(T.int64(section.count)) as c:
                 at = intrin.let(T.int64(section.first) + c * T.int64(section.stride))
                 _section(block, Scope(buffers, section.places, at, section.kind.inputs, status), section, made)
+        for copies in layout.copies:
+            copies.emit(block)
         if made is not None:
             made.free()
 

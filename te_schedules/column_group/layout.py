@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from te_schedules.column_group.copies import Copy, CopySection
+from te_schedules.column_group.copies import sections as copy_sections
 from te_schedules.feature import Column, Kind
 
 _VECTORS = (np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.uint8))
@@ -66,6 +68,7 @@ class Layout:
     bytes: np.ndarray
     refusals: tuple[str, ...]
     made: int = 0
+    copies: tuple[CopySection, ...] = ()  # behind all sections
 
 
 class _Vectors:
@@ -98,14 +101,15 @@ def _names(use: Use) -> tuple[str, ...]:
     return (*(f"field{k}" for k in range(len(column.fields))), *sorted(column.ints), *sorted(use.ints), *arrays, "status")
 
 
-def lay_out(uses: Sequence[Use], made: int = 0) -> Layout:
+def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> Layout:
     """Group the uses into sections, by level and then in the order of their first members, and place all constants."""
     groups: dict[tuple, list[Use]] = {}
     for use in sorted(uses, key=lambda use: use.level):
         key = (use.column.kind, use.sink, use.output, _names(use), use.column.sequence, use.level)
         groups.setdefault(key, []).append(use)
     table_ints = sum(len(names) * len(members) for (_, _, _, names, _, _), members in groups.items())
-    vectors = _Vectors(table_ints)
+    copied, copy_ints = copy_sections(copies, table_ints)
+    vectors = _Vectors(table_ints + copy_ints.size)
     sections: list[Section] = []
     rows: list[np.ndarray] = []
     refusals: list[str] = []
@@ -126,9 +130,10 @@ def lay_out(uses: Sequence[Use], made: int = 0) -> Layout:
     arrays = vectors.parts[_VECTORS[0]]
     return Layout(
         sections=tuple(sections),
-        ints=np.concatenate([*rows, *arrays]) if rows else np.zeros(1, np.int64),
+        ints=np.concatenate([*rows, copy_ints, *arrays]) if rows else np.zeros(1, np.int64),
         floats=vectors.stacked(np.float64),
         bytes=vectors.stacked(np.uint8),
         refusals=tuple(refusals),
         made=made,
+        copies=copied,
     )

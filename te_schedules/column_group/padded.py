@@ -6,7 +6,7 @@ The column keeps at most `length` elements of a row, so that no element lies bey
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +14,55 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column_group.rows import kept_ids, lanes
+from te_schedules.column_group.rows import Place, kept_ids, lanes
 
 Expr = Any
 
 
-def _each_place(
-    block, scope, length: int, element: Callable[[Expr, Expr, Expr], None], behind: Callable[[Expr, Expr], None]
-) -> None:
-    """Emit `element(row, place, element)` for the elements of each row, then `behind(row, place)` for the places that are left."""
+class ElementReader:
+    """What one sink does with the elements of a sequence and their ids; several sinks may read those of one column."""
+
+    reads_ids = True
+
+    def begin(self, row, place) -> None:
+        """Emit what comes before the ids of an element; `place` is its number in the row."""
+
+    def accept(self, number, weight, row, place) -> None:
+        """Emit what becomes of one id (int64) of an element, and its weight (float32)."""
+
+    def end(self, row, place) -> None:
+        """Emit what comes behind the ids of an element."""
+
+    def behind(self, row, count) -> None:
+        """Emit what comes behind the `count` elements of a row."""
+
+
+def read_elements(block, scope, section, readers: Sequence[ElementReader]) -> None:
+    """Emit the rows of a block for one column: the ids of its elements are made once, and each reader has them."""
+    takers = [reader for reader in readers if reader.reads_ids]
+    if takers:
+        scope.bind("limit", "default_ids_at", "default_ids_count")
+
+    def one(row, first, number) -> None:
+        place = intrin.let(number - first)
+        for reader in takers:
+            reader.begin(row, place)
+
+        def accept(identity, weight) -> None:
+            identity = intrin.let(identity) if len(takers) > 1 else identity
+            for reader in takers:
+                reader.accept(identity, weight, row, place)
+
+        kept_ids(section, scope, number, accept)
+        for reader in takers:
+            reader.end(row, place)
+
     with T.serial(block.first, block.end) as row:
         first, end = scope.elements.bounds(row)
-        scope.elements.each(row, lambda number: element(row, intrin.let(number - first), number))
-        with T.serial(end - first, T.int64(length)) as place:
-            behind(row, place)
+        if takers:
+            scope.elements.each(row, lambda number: one(row, first, number))
+        for reader in readers:
+            reader.behind(row, end - first)
 
 
 @dataclass(frozen=True)
@@ -41,43 +76,56 @@ class PaddedEmbeddings:
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
-        scope.bind("out", "table_row", "limit", "default_ids_at", "default_ids_count")
-        out, table = block.buffers.extra[f"out{section.output}"], block.buffers.extra[self.stack]
-        weighted = section.kind.has_weights and self.combiner != "max"
-        initial = tirx.const(-math.inf if self.combiner == "max" else 0.0, "float32")
+        read_elements(block, scope, section, [self.reader(block, scope, section, Place(section.output))])
 
-        def put(row, place, value: Callable[[Expr], Expr]) -> None:
-            lanes(self.dim, lambda v: T.buffer_store(out, value(v), [row, place, scope.int("out") + v]))
+    def reader(self, block, scope, section, place: Place) -> ElementReader:
+        """What it does with elements."""
+        return _Embeddings(self, block, scope, section, place)
 
-        def element(row, place, number) -> None:
-            total = intrin.local("float32", 0.0)
-            put(row, place, lambda _v: initial)
 
-            def add(identity, weight) -> None:
-                entry = intrin.let(scope.int("table_row") + identity)
-                share = weight if weighted else T.float32(1)
+class _Embeddings(ElementReader):
+    """The embeddings of elements are summed where they are written."""
 
-                def sum_of(v):
-                    before, value = out[row, place, scope.int("out") + v], table[entry, v]
-                    return T.max(before, value) if self.combiner == "max" else before + (value * share if weighted else value)
+    def __init__(self, sink: PaddedEmbeddings, block, scope, section, place: Place):
+        self.sink, self.out, self.table = sink, place.tensor(block), block.buffers.extra[sink.stack]
+        self.first, self.table_row = place.int(scope, "out"), place.int(scope, "table_row")
+        self.weighted = section.kind.has_weights and sink.combiner != "max"
 
-                put(row, place, sum_of)
-                intrin.assign(total, total[0] + (share * share if self.combiner == "sqrtn" else share))
+    def _put(self, row, place, value: Callable[[Expr], Expr]) -> None:
+        lanes(self.sink.dim, lambda v: T.buffer_store(self.out, value(v), [row, place, self.first + v]))
 
-            kept_ids(section, scope, number, add)
-            if self.combiner != "sum":
-                self._finish(intrin.let(total[0]), lambda value: put(row, place, value), out, row, place, scope)
+    def begin(self, row, place) -> None:
+        self.total = intrin.local("float32", 0.0)
+        initial = tirx.const(-math.inf if self.sink.combiner == "max" else 0.0, "float32")
+        self._put(row, place, lambda _v: initial)
 
-        _each_place(block, scope, self.length, element, lambda row, place: put(row, place, lambda _v: T.float32(0)))
+    def accept(self, number, weight, row, place) -> None:
+        combiner, entry = self.sink.combiner, intrin.let(self.table_row + number)
+        share = weight if self.weighted else T.float32(1)
 
-    def _finish(self, total, put: Callable, out, row, place, scope) -> None:
-        divisor = intrin.let(T.sqrt(total) if self.combiner == "sqrtn" else total)
+        def sum_of(v):
+            before, value = self.out[row, place, self.first + v], self.table[entry, v]
+            return T.max(before, value) if combiner == "max" else before + (value * share if self.weighted else value)
+
+        self._put(row, place, sum_of)
+        intrin.assign(self.total, self.total[0] + (share * share if combiner == "sqrtn" else share))
+
+    def end(self, row, place) -> None:
+        combiner = self.sink.combiner
+        if combiner == "sum":
+            return
+        total = intrin.let(self.total[0])
+        divisor = intrin.let(T.sqrt(total) if combiner == "sqrtn" else total)
         with T.If(total == T.float32(0)):
             with T.Then():
-                put(lambda _v: T.float32(0))
+                self._put(row, place, lambda _v: T.float32(0))
             with T.Else():
-                if self.combiner != "max":
-                    put(lambda v: out[row, place, scope.int("out") + v] / divisor)
+                if combiner != "max":
+                    self._put(row, place, lambda v: self.out[row, place, self.first + v] / divisor)
+
+    def behind(self, row, count) -> None:
+        with T.serial(count, T.int64(self.sink.length)) as place:
+            self._put(row, place, lambda _v: T.float32(0))
 
 
 @dataclass(frozen=True)
@@ -88,23 +136,33 @@ class PaddedIds:
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
-        scope.bind("out", "limit", "default_ids_at", "default_ids_count")
-        out = block.buffers.extra[f"out{section.output}"]
+        read_elements(block, scope, section, [self.reader(block, scope, section, Place(section.output))])
 
-        def element(row, place, number) -> None:
-            found = intrin.local("int64", -1)
+    def reader(self, block, scope, section, place: Place) -> ElementReader:
+        """What it does with elements."""
+        del section
+        return _FirstIds(self.length, block, scope, place)
 
-            def keep(identity, _weight) -> None:
-                with T.If(found[0] < T.int64(0)), T.Then():
-                    intrin.assign(found, identity)
 
-            kept_ids(section, scope, number, keep)
-            T.buffer_store(out, T.max(found[0], T.int64(0)), [row, scope.int("out") + place])
+class _FirstIds(ElementReader):
+    def __init__(self, length: int, block, scope, place: Place):
+        self.length, self.out, self.first = length, place.tensor(block), place.int(scope, "out")
 
-        def behind(row, place) -> None:
-            T.buffer_store(out, T.int64(0), [row, scope.int("out") + place])
+    def begin(self, row, place) -> None:
+        del row, place
+        self.found = intrin.local("int64", -1)
 
-        _each_place(block, scope, self.length, element, behind)
+    def accept(self, number, weight, row, place) -> None:
+        del weight, row, place
+        with T.If(self.found[0] < T.int64(0)), T.Then():
+            intrin.assign(self.found, number)
+
+    def end(self, row, place) -> None:
+        T.buffer_store(self.out, T.max(self.found[0], T.int64(0)), [row, self.first + place])
+
+    def behind(self, row, count) -> None:
+        with T.serial(count, T.int64(self.length)) as place:
+            T.buffer_store(self.out, T.int64(0), [row, self.first + place])
 
 
 @dataclass(frozen=True)
@@ -118,16 +176,20 @@ class PaddedNumbers:
         """Emit the rows of a block for one column."""
         scope.bind("out")
         out = block.buffers.extra[f"out{section.output}"]
+        with T.serial(block.first, block.end) as row:
+            first, end = scope.elements.bounds(row)
 
-        def element(row, place, number) -> None:
-            section.kind.emit_numbers(
-                scope, number, lambda k, value: T.buffer_store(out, value, [row, place, scope.int("out") + k])
-            )
+            def element(number, row=row, first=first) -> None:
+                place = intrin.let(number - first)
 
-        def behind(row, place) -> None:
-            lanes(self.dimension, lambda v: T.buffer_store(out, T.float32(0), [row, place, scope.int("out") + v]))
+                def write(k, value) -> None:
+                    T.buffer_store(out, value, [row, place, scope.int("out") + k])
 
-        _each_place(block, scope, self.length, element, behind)
+                section.kind.emit_numbers(scope, number, write)
+
+            scope.elements.each(row, element)
+            with T.serial(end - first, T.int64(self.length)) as place:
+                lanes(self.dimension, lambda v, r=row, p=place: T.buffer_store(out, T.float32(0), [r, p, scope.int("out") + v]))
 
 
 @dataclass(frozen=True)
@@ -136,8 +198,19 @@ class ElementCounts:
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
-        scope.bind("out")
-        out = block.buffers.extra[f"out{section.output}"]
-        with T.serial(block.first, block.end) as row:
-            first, end = scope.elements.bounds(row)
-            T.buffer_store(out, end - first, [row, scope.int("out")])
+        read_elements(block, scope, section, [self.reader(block, scope, section, Place(section.output))])
+
+    def reader(self, block, scope, section, place: Place) -> ElementReader:
+        """What it does with elements."""
+        del section
+        return _Counts(block, scope, place)
+
+
+class _Counts(ElementReader):
+    reads_ids = False
+
+    def __init__(self, block, scope, place: Place):
+        self.out, self.first = place.tensor(block), place.int(scope, "out")
+
+    def behind(self, row, count) -> None:
+        T.buffer_store(self.out, count, [row, self.first])

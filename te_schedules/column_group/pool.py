@@ -17,7 +17,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column_group.rows import LANES, lanes, row_ids
+from te_schedules.column_group.rows import LANES, IdReader, Place, lanes, read_ids
 
 NOBODY = -1
 
@@ -39,26 +39,21 @@ class Pool:
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
-        scope.bind("out", "table_row", "limit", "default_ids_at", "default_ids_count")
-        queue = _Queue(self, block, scope, section)
-        with T.serial(block.first, block.end) as row:
-            row_ids(
-                section,
-                scope,
-                row,
-                lambda number, weight: queue.push(number, weight, row),
-                lambda: lanes(self.dim, lambda v: queue.write(row, v, T.float32(0))),
-            )
-        queue.flush(is_last=True)
+        read_ids(block, scope, section, [self.reader(block, scope, section, Place(section.output))])
+
+    def reader(self, block, scope, section, place: Place) -> IdReader:
+        """What it does with ids."""
+        return _Queue(self, block, scope, section, place)
 
 
-class _Queue:
+class _Queue(IdReader):
     """Ids that wait for their table rows, inside one column and block."""
 
-    def __init__(self, pool: Pool, block, scope, section):
-        self.pool, self.block, self.scope = pool, block, scope
+    def __init__(self, pool: Pool, block, scope, section, place: Place):
+        self.pool, self.block = pool, block
+        self.first, self.table_row = place.int(scope, "out"), place.int(scope, "table_row")
         self.weighted = section.kind.has_weights and pool.combiner != "max"
-        self.out = block.buffers.extra[f"out{section.output}"]
+        self.out = place.tensor(block)
         self.table = block.buffers.extra[pool.stack]
         size = block.knobs.queue_ids
         self.rows = intrin.array(size, "int64")
@@ -71,11 +66,11 @@ class _Queue:
 
     def write(self, row, v, value) -> None:
         """Emit the store of element `v` of a row's embedding."""
-        T.buffer_store(self.out, value, [row, self.scope.int("out") + v])
+        T.buffer_store(self.out, value, [row, self.first + v])
 
-    def push(self, number, weight, owner) -> None:
+    def accept(self, number, weight, row) -> None:
         """Emit the entry of an id."""
-        at, row = self.length, intrin.let(self.scope.int("table_row") + number)
+        owner, at, row = row, self.length, intrin.let(self.table_row + number)
         with T.If(at[0] == T.int64(self.block.knobs.queue_ids)), T.Then():
             self.flush(is_last=False)
         if self.block.knobs.prefetch:
@@ -85,6 +80,14 @@ class _Queue:
         if self.weighted:
             T.buffer_store(self.weights, weight, [at[0]])
         intrin.assign(self.length, at[0] + T.int64(1))
+
+    def nothing(self, row) -> None:
+        """Emit the zeros of a row without ids."""
+        lanes(self.pool.dim, lambda v: self.write(row, v, T.float32(0)))
+
+    def close(self) -> None:
+        """Emit the pooling of what is left."""
+        self.flush(is_last=True)
 
     def flush(self, *, is_last: bool) -> None:
         """Emit the pooling of all queued ids; unless `is_last`, the row of the last one stays open."""
@@ -126,7 +129,7 @@ class _Queue:
         with T.vectorized(T.int64(width)) as v:
             T.buffer_store(pooled, start, [v])
         with T.If(is_open), T.Then(), T.vectorized(T.int64(width)) as v:
-            T.buffer_store(pooled, self.out[owner, self.scope.int("out") + at + v], [v])
+            T.buffer_store(pooled, self.out[owner, self.first + at + v], [v])
         with T.serial(begin, end) as k:
             row = intrin.let(self.rows[k])
             weight = intrin.let(self.weights[k]) if self.weighted else None
@@ -159,7 +162,7 @@ class _Queue:
         owner, divisor = intrin.let(self.open_row[0]), intrin.let(self._divisor(self.open_total[0]))
 
         def divided(v):
-            value = self.out[owner, self.scope.int("out") + v]
+            value = self.out[owner, self.first + v]
             return T.if_then_else(divisor == T.float32(0), T.float32(0), value / divisor)
 
         lanes(self.pool.dim, lambda v: self.write(owner, v, divided(v)))

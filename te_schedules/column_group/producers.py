@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from te_schedules.column_group.copies import Copy
 from te_schedules.column_group.layout import Layout, Use, lay_out
 from te_schedules.column_group.materialize import NUMBERS, TEXTS, Materialize, kept_values
 from te_schedules.feature import Column
 
 
-def lay_out_with_producers(uses: Sequence[Use], producers: Mapping[str, Column], fields: int) -> Layout:
+def lay_out_with_producers(
+    uses: Sequence[Use], producers: Mapping[str, Column], fields: int, copies: Sequence[Copy] = ()
+) -> Layout:
     """The layout of these uses and of the producers that they read, directly or not. `fields`: rows of the descriptor table."""
     order: list[str] = []
     for use in uses:
@@ -31,7 +34,7 @@ def lay_out_with_producers(uses: Sequence[Use], producers: Mapping[str, Column],
             Use(column=column, sink=_sink(column), ints={"slot": slots[name]}, level=levels[name], can_refuse=bool(column.fields))
         )
     read = [replace(use, level=_level(use.column, levels)) for use in uses]
-    return lay_out([_placed(use, slots, fields) for use in (*made, *read)], made=len(order))
+    return lay_out([_placed(use, slots, fields) for use in (*made, *read)], made=len(order), copies=copies)
 
 
 def _visit(name: str, producers: Mapping[str, Column], order: list[str]) -> None:

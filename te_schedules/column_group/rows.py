@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 from tvm.script.ir_builder import tirx as T
@@ -20,6 +21,69 @@ def row_ids(section, scope, row, accept: Callable, nothing: Callable[[], None] |
         kept_ids(section, scope, row, accept, nothing)
     else:  # each element has ids, since the default of a sequence is not empty
         scope.elements.each(row, lambda element: kept_ids(section, scope, element, accept))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sink writes: the number of its output, and the names of its ints, which end in `suffix`."""
+
+    output: int
+    suffix: str = ""
+
+    def int(self, scope, name: str):
+        """One of the sink's ints."""
+        return scope.int(name + self.suffix)
+
+    def tensor(self, block):
+        """The output."""
+        return block.buffers.extra[f"out{self.output}"]
+
+
+class IdReader:
+    """What one sink does with the ids of a column, as the loop over them meets these. Several sinks may read the ids of one column.
+
+    A sink of ids gives one by `reader(block, scope, section, place)`; `place` says which output and which ints are its own.
+    """
+
+    def begin(self, row) -> None:
+        """Emit what comes before the ids of a row."""
+
+    def accept(self, number, weight, row) -> None:
+        """Emit what becomes of one id (int64) and its weight (float32)."""
+        raise NotImplementedError
+
+    def nothing(self, row) -> None:
+        """Emit what becomes of a row without ids."""
+
+    def end(self, row) -> None:
+        """Emit what comes behind the ids of a row."""
+
+    def close(self) -> None:
+        """Emit what comes behind all rows."""
+
+
+def read_ids(block, scope, section, readers: Sequence[IdReader]) -> None:
+    """Emit the rows of a block for one column: its ids are made once, and each reader has them."""
+    scope.bind("limit", "default_ids_at", "default_ids_count")
+
+    def accept(number, weight, row) -> None:
+        number = intrin.let(number) if len(readers) > 1 else number
+        weight = intrin.let(weight) if len(readers) > 1 and section.kind.has_weights else weight
+        for reader in readers:
+            reader.accept(number, weight, row)
+
+    def nothing(row) -> None:
+        for reader in readers:
+            reader.nothing(row)
+
+    with T.serial(block.first, block.end) as row:
+        for reader in readers:
+            reader.begin(row)
+        row_ids(section, scope, row, lambda number, weight: accept(number, weight, row), lambda: nothing(row))
+        for reader in readers:
+            reader.end(row)
+    for reader in readers:
+        reader.close()
 
 
 def for_each_row(block, scope, section, body: Callable) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column_group.rows import row_ids
+from te_schedules.column_group.rows import IdReader, Place, read_ids
 from te_schedules.feature.kind import NumberRows
 
 
@@ -55,14 +55,27 @@ class FirstId:
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
-        scope.bind("out", "limit", "default_ids_at", "default_ids_count")
-        target = block.buffers.extra[f"out{section.output}"]
-        with T.serial(block.first, block.end) as row:
-            found = intrin.local("int64", -1)
+        read_ids(block, scope, section, [self.reader(block, scope, section, Place(section.output))])
 
-            def keep(number, _weight, found=found) -> None:
-                with T.If(found[0] < T.int64(0)), T.Then():
-                    intrin.assign(found, number)
+    def reader(self, block, scope, section, place: Place) -> IdReader:
+        """What it does with ids."""
+        del section
+        return _First(block, scope, place)
 
-            row_ids(section, scope, row, keep)
-            T.buffer_store(target, T.max(found[0], T.int64(0)), [row, scope.int("out")])
+
+class _First(IdReader):
+    def __init__(self, block, scope, place: Place):
+        self.scope, self.place, self.target = scope, place, place.tensor(block)
+        place.int(scope, "out")
+
+    def begin(self, row) -> None:
+        del row
+        self.found = intrin.local("int64", -1)
+
+    def accept(self, number, weight, row) -> None:
+        del weight, row
+        with T.If(self.found[0] < T.int64(0)), T.Then():
+            intrin.assign(self.found, number)
+
+    def end(self, row) -> None:
+        T.buffer_store(self.target, T.max(self.found[0], T.int64(0)), [row, self.place.int(self.scope, "out")])

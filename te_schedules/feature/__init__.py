@@ -9,6 +9,7 @@ from te_schedules.feature.constant import ConstantKind
 from te_schedules.feature.custom_feature import CustomKind
 from te_schedules.feature.expr_feature import ExprKind
 from te_schedules.feature.id_feature import IdKind
+from te_schedules.feature.kept_values import KeptKind
 from te_schedules.feature.kind import Column, Kind, Scope
 from te_schedules.feature.kv_dot_product import KvDotKind
 from te_schedules.feature.lookup_feature import LookupKind
@@ -35,7 +36,7 @@ KINDS: dict[str, type] = {
     )
 }
 
-OPERATORS: dict[str, type] = {**KINDS, ConstantKind.stem: ConstantKind}  # with what is no feature type
+OPERATORS: dict[str, type] = {**KINDS, **{kind.stem: kind for kind in (ConstantKind, KeptKind)}}  # with what is no feature type
 
 __all__ = [
     "KINDS",
@@ -48,6 +49,7 @@ __all__ = [
     "CustomKind",
     "ExprKind",
     "IdKind",
+    "KeptKind",
     "Kind",
     "KvDotKind",
     "LookupKind",

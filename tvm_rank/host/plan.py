@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, cast
@@ -35,19 +36,39 @@ class HostPlan:
     stages: tuple[HostStage, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
+    def limited(self, columns: Iterable[str]) -> HostPlan:
+        """The plan without what no kernel needs that reads these columns only."""
+        read = set(columns)
+        needed: list[HostStage] = []
+        for stage in reversed(self.stages):  # a stage stands behind those that it reads
+            if stage.output in read:
+                needed.insert(0, stage)
+                read.add(stage.input)
+        names = {name for stage in needed for name in stage.files.values()}
+        files = {name: contents for name, contents in self.files.items() if name in names}
+        return dataclasses.replace(self, stages=tuple(needed), files=files)
+
 
 def plan_host(config: FeatureConfig) -> HostPlan:
     """The host stages of a configuration. Raises RankError when a library that the compiler needs for them is not installed."""
     files: Files = {}
     stages: dict[str, HostStage] = {}
+    distinct: dict[str, HostStage] = {}  # of equal calls over one column the first serves all
     compiled: dict[str, Feature] = {}
     for feature in in_order(config.features):
         if feature.stem in OPERATIONS:
-            stage = stages[feature.name] = _stage(feature, stages, files)
+            stage = _stage(feature, stages, files)
+            stage = stages[feature.name] = distinct.setdefault(_what_it_does(stage), stage)
             feature = _over(feature, stage)
         compiled[feature.name] = _reading(feature, config, stages)
     features = tuple(compiled[feature.name] for feature in config.features)
-    return HostPlan(config=dataclasses.replace(config, features=features), stages=tuple(stages.values()), files=files)
+    return HostPlan(config=dataclasses.replace(config, features=features), stages=tuple(distinct.values()), files=files)
+
+
+def _what_it_does(stage: HostStage) -> str:
+    """What equal stages have in common: all but whose they are, and what they call the column that they make."""
+    entries = dataclasses.asdict(stage)
+    return json.dumps({name: value for name, value in entries.items() if name not in ("feature", "output")}, sort_keys=True)
 
 
 def _reading(feature: Feature, config: FeatureConfig, stages: Mapping[str, HostStage]) -> Feature:

@@ -46,7 +46,8 @@ def column_of(feature: Feature, fields: FieldTable, hash_function: str) -> Colum
     """The kernel column of a feature; its fields are entered into `fields`."""
     own = FeatureFields(fields, feature)
     column = LOWERINGS[feature.stem](feature, own, hash_function)
-    column = replace(column, inputs=tuple(own.inputs))
+    ints = {} if feature.bucketizer is None else {"id_space": feature.bucketizer.id_space}
+    column = replace(column, inputs=tuple(own.inputs), ints={**column.ints, **ints})
     if feature.sequence is None:
         return column
     ints = {"sequence_length": feature.sequence.length or ALL_IDS, "sequence_delim": ord(feature.sequence.delimiter)}
