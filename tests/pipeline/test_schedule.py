@@ -67,16 +67,18 @@ def test_inspect_names_the_decisions(tmp_path: pathlib.Path, capsys: pytest.Capt
     path = saved(Schedule(features=Knobs(block_rows=8), without=("split_dense",)), tmp_path)
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
-    assert "features: block_rows 8, queue_ids 120, prefetch True; dense: lanes " in text
+    assert "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached; dense: lanes " in text
     assert "; without split_dense" in text
 
 
-@pytest.mark.parametrize("values", [{"block_rows": 0}, {"queue_ids": 121}, {"queue_ids": True}, {"prefetch": 1}], ids=str)
+@pytest.mark.parametrize(
+    "values", [{"block_rows": 0}, {"queue_ids": 121}, {"queue_ids": True}, {"prefetch": 1}, {"intermediates": "lost"}], ids=str
+)
 def test_knobs_that_no_kernel_can_have_are_refused(values: dict):
     with pytest.raises(ValueError, match=next(iter(values))):
         Knobs(**values)
 
 
 def test_a_pass_that_cannot_be_left_out_is_refused():
-    with pytest.raises(ValueError, match="lower_columns; the passes that can be left out are hoist_request_side"):
+    with pytest.raises(ValueError, match="lower_columns; the passes that can be left out are common_features, hoist_request_side"):
         Schedule(without=("lower_columns",))
