@@ -62,7 +62,7 @@ def _one_program(config: FeatureConfig, target: object, threads: int | None) -> 
 
     from te_schedules.column_group import kernel, ragged
     from te_schedules.lower import PIPELINE
-    from tvm_rank.lowering import column_of, constants_of
+    from tvm_rank.lowering import column_of, made_beside
     from tvm_rank.lowering.fields import FieldTable
     from tvm_rank.target import resolve
 
@@ -73,7 +73,7 @@ def _one_program(config: FeatureConfig, target: object, threads: int | None) -> 
     table = FieldTable(config.features)
     lowered = {feature.name: column_of(feature, table, config.hash_function) for feature in config.features}
     columns = [lowered[feature.name] for feature in config.features if not feature.stub]
-    producers = lowered | constants_of(table)
+    producers = lowered | made_beside(table)
     knobs = kernel.Knobs(block_rows=BLOCK_ROWS)
     module, layouts = ragged.module(columns, producers, max(1, len(table.uses)), knobs)
     library = tvm.tirx.build(module, target=resolved.tvm_target, pipeline=PIPELINE)
@@ -109,5 +109,8 @@ def _outputs(columns: Sequence[Column]) -> dict[str, Any]:
 
 def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refusal, ...]:
     """Why each of these features refuses a row."""
+    from tvm_rank.lowering.fields import TEXT_OF
+
     by_name = {feature.name: feature for feature in features}
-    return tuple(Refusal(feature=name, rule=by_name[name].refusal) for name in names)
+    known = (name if name in by_name else name.removeprefix(TEXT_OF) for name in names)
+    return tuple(Refusal(feature=name, rule=by_name[name].refusal) for name in known)

@@ -14,6 +14,7 @@ from te_schedules.feature.kind import Column, Kind, Scope
 from te_schedules.feature.kv_dot_product import KvDotKind
 from te_schedules.feature.lookup_feature import LookupKind
 from te_schedules.feature.match_feature import MatchKind
+from te_schedules.feature.number_text import NumberTextKind
 from te_schedules.feature.overlap_feature import OverlapKind
 from te_schedules.feature.raw_feature import RawKind
 from te_schedules.feature.slice_feature import SliceKind
@@ -36,7 +37,10 @@ KINDS: dict[str, type] = {
     )
 }
 
-OPERATORS: dict[str, type] = {**KINDS, **{kind.stem: kind for kind in (ConstantKind, KeptKind)}}  # with what is no feature type
+OPERATORS: dict[str, type] = {
+    **KINDS,
+    **{kind.stem: kind for kind in (ConstantKind, KeptKind, NumberTextKind)},
+}  # with what is no type
 
 __all__ = [
     "KINDS",
@@ -54,6 +58,7 @@ __all__ = [
     "KvDotKind",
     "LookupKind",
     "MatchKind",
+    "NumberTextKind",
     "OverlapKind",
     "RawKind",
     "Scope",

@@ -25,6 +25,11 @@ FEATURES = {
     "word": {"feature_type": "text_normalizer", "expression": "feature:first", "hash_bucket_size": 50, "default_value": "none"},
     "letters": {"feature_type": "regex_replace_feature", "expression": "feature:part", "regex_pattern": "[^a-c]", "replacement": "-",
                 "hash_bucket_size": 1000, "default_value": "?"},
+    "age": {"feature_type": "raw_feature", "expression": "user:age", "stub_type": True},
+    "printed": {"feature_type": "combo_feature", "expression": ["feature:age", "item:key"], "hash_bucket_size": 1000,
+                "default_value": "none"},
+    "whole": {"feature_type": "regex_replace_feature", "expression": "feature:age", "regex_pattern": "[.].*", "num_buckets": 100,
+              "default_value": "0"},
     "key": {"feature_type": "id_feature", "expression": "item:key", "vocab_list": ["a", "b"], "default_bucketize_value": 5,
             "default_value": "a"},
 }  # fmt: skip
@@ -38,6 +43,8 @@ ALONE = {
 NAMES = pa.array([["a:id7", "b:x42"], ["b:5", "c:id12"], None], pa.list_(pa.string()))
 QUERIES = ["Red shirt", "ABC", None]
 KEYS = ["A/9", "b", "C/x", None, "b", "d"]
+AGES = pa.array([0.1, None, 41.25], pa.float32())
+USER = {"names": NAMES, "query": QUERIES, "age": AGES}
 REQUESTS = np.array([0, 0, 1, 1, 2, 1])
 
 
@@ -61,7 +68,12 @@ def chained(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def wanted() -> dict[str, np.ndarray]:
     """The ids that the feature program gives for the same rows."""
     program = tvm_rank.compile_features(of(FEATURES))
-    rows = {"names": NAMES.take(pa.array(REQUESTS)), "query": [QUERIES[r] for r in REQUESTS], "key": KEYS}
+    rows = {
+        "names": NAMES.take(pa.array(REQUESTS)),
+        "query": [QUERIES[r] for r in REQUESTS],
+        "age": AGES.take(pa.array(REQUESTS)),
+        "key": KEYS,
+    }
     out = program(rows)
     assert all((found.lengths == 1).all() for found in out.values())
     assert len(set(out["letters"].values.tolist())) > 2
@@ -79,13 +91,17 @@ def as_kind(kind: str, columns: dict):
 @pytest.mark.parametrize("kind", ["dict", "table", "batch"])
 def test_an_engine_gives_the_ids_of_the_feature_program(chained, wanted, kind):
     engine = tvm_rank.load(chained)
-    assert (set(engine.user_fields), engine.item_fields) == ({"names", "query"}, ("key",))
-    user, items = as_kind(kind, {"names": NAMES, "query": QUERIES}), as_kind(kind, {"key": KEYS})
+    assert (set(engine.user_fields), engine.item_fields) == ({"names", "query", "age"}, ("key",))
+    user, items = as_kind(kind, USER), as_kind(kind, {"key": KEYS})
     scores = engine.rank(user=user, items=items, item_request=REQUESTS)
     assert {name: found.tolist() for name, found in scores.items()} == {name: ids.tolist() for name, ids in wanted.items()}
-    one = engine.rank(user=as_kind(kind, {"names": NAMES[1:2], "query": QUERIES[1:2]}), items=as_kind(kind, {"key": KEYS[2:4]}))
+    one = engine.rank(
+        user=as_kind(kind, {"names": NAMES[1:2], "query": QUERIES[1:2], "age": AGES[1:2]}), items=as_kind(kind, {"key": KEYS[2:4]})
+    )
     assert {name: found.tolist() for name, found in one.items()} == {name: ids[2:4].tolist() for name, ids in wanted.items()}
-    none = engine.rank(user=as_kind(kind, {"names": NAMES[:1], "query": QUERIES[:1]}), items={"key": pa.array([], pa.string())})
+    none = engine.rank(
+        user=as_kind(kind, {"names": NAMES[:1], "query": QUERIES[:1], "age": AGES[:1]}), items={"key": pa.array([], pa.string())}
+    )
     assert {len(found) for found in none.values()} == {0}
 
 
@@ -94,7 +110,7 @@ def test_the_manifest_says_what_runs_before(chained):
     stages = [[stage.feature for stage in link.host_stages] for link in manifest.links]
     programs = [[(program.side, program.texts) for program in link.programs] for link in manifest.links]
     assert stages == [[], ["clean"]]
-    assert programs == [[("item", ("part",))], [("user", ("first",)), ("item", ("part", "look"))]]
+    assert programs == [[("item", ("part",))], [("user", ("first", "text of age")), ("item", ("part", "look"))]]
     assert {f"host/{name}" for name in manifest.host_files} == {name for name in manifest.files if name.startswith("host/")}
 
 
@@ -103,7 +119,7 @@ def test_threads_share_an_engine_with_links(chained, wanted):
 
     def work() -> None:
         for _ in range(20):
-            scores = engine.rank(user={"names": NAMES, "query": QUERIES}, items={"key": KEYS}, item_request=REQUESTS)
+            scores = engine.rank(user=USER, items={"key": KEYS}, item_request=REQUESTS)
             if any(scores[name].tolist() != ids.tolist() for name, ids in wanted.items()):
                 failures.append(scores)
 
@@ -118,11 +134,11 @@ def test_threads_share_an_engine_with_links(chained, wanted):
 def test_what_a_request_lacks_is_told_by_its_own_columns(chained):
     engine = tvm_rank.load(chained)
     with pytest.raises(InputError, match="user: column 'query' is missing"):
-        engine.rank(user={"names": NAMES[:1], "qery": ["x"]}, items={"key": KEYS})
+        engine.rank(user={"names": NAMES[:1], "qery": ["x"], "age": AGES[:1]}, items={"key": KEYS})
     with pytest.raises(InputError, match="item_request: not given, and user has 3 rows"):
-        engine.rank(user={"names": NAMES, "query": QUERIES}, items={"key": KEYS})
+        engine.rank(user=USER, items={"key": KEYS})
     with pytest.raises(InputError, match="items: not given; it needs the columns key"):
-        engine.rank(user={"names": NAMES, "query": QUERIES})
+        engine.rank(user=USER)
 
 
 def test_lost_constants_are_refused(chained, tmp_path):

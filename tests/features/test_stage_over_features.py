@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from cases.tokenize_feature import write_models
 
 import tvm_rank
 from tvm_rank.errors import RankError
@@ -28,7 +29,27 @@ def test_a_stage_reads_the_texts_of_a_lookup():
     assert none["digits"].values.tolist() == [99, 99]
 
 
-def test_a_stage_over_numbers_is_refused():
-    raw = {"feature_name": "look", "feature_type": "raw_feature", "expression": "item:x", "stub_type": True}
-    with pytest.raises(RankError, match="regex_replace_feature reads texts, and 'look' gives none"):
-        tvm_rank.compile_features({"features": [raw, DIGITS]})
+def test_a_stage_reads_the_ids_of_numbers():
+    raw = {"feature_name": "look", "feature_type": "raw_feature", "expression": "item:x", "boundaries": [0, 10, 20]}
+    out = tvm_rank.compile_features({"features": [raw, DIGITS]})({"x": [-5.0, 15.0, None]})
+    assert (out["look"].values.tolist(), out["digits"].values.tolist()) == ([0, 2, 1], [0, 2, 1])
+
+
+def test_a_stage_over_a_sequence_is_refused():
+    history = LOOK | {"feature_type": "sequence_lookup_feature", "key": "user:keys"}
+    with pytest.raises(RankError, match="regex_replace_feature reads feature:look: one of them is a sequence"):
+        tvm_rank.compile_features({"features": [history, DIGITS]})
+
+
+def test_a_tokenizer_over_several_texts_is_refused(tmp_path):
+    write_models(tmp_path)
+    words = {
+        "feature_name": "words",
+        "feature_type": "tokenize_feature",
+        "expression": "feature:look",
+        "vocab_file": "tokenizer.json",
+    }
+    with pytest.raises(
+        RankError, match=r"it takes one text a row, and features\[0\] may give several; set that one's value_dim to 1"
+    ):
+        tvm_rank.compile_features({"features": [LOOK, words]}, base_dir=tmp_path)

@@ -68,16 +68,52 @@ def test_any_columns_give_what_the_references_give(compiled, columns):
     compiled.check(columns)
 
 
-def test_numbers_of_a_feature_have_no_text_form():
-    with pytest.raises(
-        RankError, match=r"id_feature reads texts, and feature:n \(features\[0\]\) gives numbers; give that one 'bound"
-    ):
-        Compiled(
-            {
-                "n": {"feature_type": "raw_feature", "expression": "user:n"},
-                "i": TEXT | {"expression": "feature:n", "num_buckets": 3},
-            }
-        )
+PRINTED = {
+    "n": {"feature_type": "raw_feature", "expression": "item:n", **STUB, "default_value": "2.50"},
+    "pair": {"feature_type": "raw_feature", "expression": "user:v", "value_dim": 2, "separator": ",", **STUB},
+    "id": TEXT | {"expression": "feature:n", "hash_bucket_size": 10**9},
+    "words": TEXT | {"expression": "feature:pair", "vocab_list": ["0.1", "1e-7", "7", "nan"], "default_bucketize_value": 9},
+    "history": {"feature_type": "sequence_raw_feature", "expression": "user:h", "sequence_delim": ";", **STUB},
+    "elements": {"feature_type": "sequence_id_feature", "expression": "feature:history", "hash_bucket_size": 10**9},
+    "digits": {"feature_type": "regex_replace_feature", "expression": "feature:n", "regex_pattern": "[^0-9]", "num_buckets": 10**9},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def printed() -> Compiled:
+    return Compiled(PRINTED)
+
+
+def test_numbers_of_a_feature_are_read_as_their_shortest_texts(printed):
+    columns = {
+        "n": pa.array([0.1, None, 16777216.0, -0.0, 1e-7], pa.float32()),
+        "v": text(b"0.1,7", b"1e-7,nan", None, b"7.0,1e10", b"1,2"),
+        "h": text(b"1;2.5;x", None, b"0.30", b"", b"5e-8;6"),
+    }
+    printed.check(columns)
+    out = printed.program(columns)
+    assert out["words"].values.tolist() == [0, 2, 1, 3, 9, 9, 2, 9, 9, 9]
+    assert out["digits"].values.tolist() == [1, 25, 16777216, 0, 17]
+
+
+NUMBER = st.floats(width=32) | st.sampled_from([0.5, 1.5, 1e10, 1e-6, 123456.0])
+
+
+@settings(max_examples=10)
+@given(st.data())
+def test_texts_of_any_numbers_are_those_of_the_reference(printed, data):
+    rows = data.draw(st.sampled_from(arrow.SIZES))
+    numbers = data.draw(st.lists(st.none() | NUMBER, min_size=rows, max_size=rows))
+    pairs = data.draw(st.lists(st.tuples(NUMBER, NUMBER).map(list) | st.none(), min_size=rows, max_size=rows))
+    history = data.draw(st.lists(st.lists(NUMBER, max_size=3), min_size=rows, max_size=rows))
+    floats = pa.list_(pa.float32())
+    printed.check({"n": pa.array(numbers, pa.float32()), "v": pa.array(pairs, floats), "h": pa.array(history, floats)})
+
+
+def test_numbers_of_a_feature_are_no_map():
+    look = {"feature_type": "lookup_feature", "map": "feature:n", "key": "user:k", "needDiscrete": True, "needKey": True}
+    with pytest.raises(RankError, match=r"lookup_feature reads `key:value`, and feature:n \(features\[0\]\) gives numbers"):
+        Compiled({"n": {"feature_type": "raw_feature", "expression": "user:n"}, "look": look | {"hash_bucket_size": 3}})
 
 
 def test_long_texts_grow_the_memory_of_a_block(compiled):

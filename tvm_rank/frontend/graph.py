@@ -26,7 +26,7 @@ from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.frontend.binding import Binding
 from tvm_rank.frontend.dense_model import DenseModel
 from tvm_rank.frontend.tables import Stack
-from tvm_rank.lowering import column_of, constants_of
+from tvm_rank.lowering import column_of, made_beside
 from tvm_rank.lowering.fields import FieldTable
 from tvm_rank.runtime.columns import FieldUse
 
@@ -64,7 +64,7 @@ class _Builder:
         for feature, side in self._needed(bindings):
             columns[feature.name, side] = column_of(feature, fields[side], self.config.hash_function)
         for side, table in fields.items():
-            columns |= {(name, side): column for name, column in constants_of(table).items()}
+            columns |= {(name, side): column for name, column in made_beside(table).items()}
         self.columns: Mapping[tuple[str, bool], Column] = columns
         self.sides = {
             side: relax.Var(name, relax.TensorType([max(1, len(fields[side].uses)), WORDS], "int64"))

@@ -14,11 +14,11 @@ from te_schedules.column_group import kernel, ragged
 from te_schedules.column_group.layout import Layout
 from tvm_rank.config.spec import Feature, FeatureConfig
 from tvm_rank.features import refusals_of
-from tvm_rank.host.before import Link, with_inputs
+from tvm_rank.host.before import Link, MadeColumn, with_inputs
 from tvm_rank.host.link import ConstantEntry, LinkEntry, ProgramEntry
 from tvm_rank.host.plan import plan_host
 from tvm_rank.host.stage import ITEM, REQUEST
-from tvm_rank.lowering import column_of, constants_of
+from tvm_rank.lowering import column_of, made_beside
 from tvm_rank.lowering.fields import FieldTable
 
 
@@ -51,7 +51,12 @@ def build_links(links: Sequence[Link]) -> BuiltLinks:
 
 
 def _program(
-    config: FeatureConfig, wanted: Sequence[Feature], made: Mapping[str, str], side: str, prefix: str, files: dict[str, bytes]
+    config: FeatureConfig,
+    wanted: Sequence[Feature],
+    made: Mapping[str, MadeColumn],
+    side: str,
+    prefix: str,
+    files: dict[str, bytes],
 ) -> tuple[ProgramEntry, dict[str, Any]]:
     """The kernels that make the texts of these features, which are of one side; its constants are entered into `files`."""
     names = with_inputs([feature.name for feature in wanted], {feature.name: feature for feature in config.features})
@@ -59,13 +64,14 @@ def _program(
     table = FieldTable(needed)
     lowered = {feature.name: column_of(feature, table, config.hash_function) for feature in needed}
     columns = [lowered[feature.name] for feature in wanted]
-    module, layouts = ragged.module(columns, lowered | constants_of(table), max(1, len(table.uses)), kernel.Knobs(), prefix)
+    module, layouts = ragged.module(columns, lowered | made_beside(table), max(1, len(table.uses)), kernel.Knobs(), prefix)
     entry = ProgramEntry(
         side=side,
         prefix=prefix,
         fields=table.uses,
         texts=tuple(feature.name for feature in wanted),
-        columns=tuple(made[feature.name] for feature in wanted),
+        columns=tuple(made[feature.name].name for feature in wanted),
+        single=tuple(made[feature.name].single for feature in wanted),
         constants={name: _constants(layout, files) for name, layout in layouts.items()},
         refusals={name: _refusals(layout, needed) for name, layout in layouts.items()},
     )

@@ -36,7 +36,8 @@ class ProgramEntry:
     """Kernels that make texts of one side: "user" (a row for each request) or "item" (for each item, also of columns of the request).
 
     prefix: of the kernels' names in the library · fields: the rows of their descriptor table · texts: the features, in kernel order ·
-    columns: the column that each becomes · constants, refusals: (feature, rule) of each status element, by the names of KERNELS.
+    columns: the column that each becomes · single: whether it has one text a row, and not a list · constants, refusals: (feature, rule)
+    of each status element, by the names of KERNELS.
     """
 
     side: str
@@ -44,12 +45,13 @@ class ProgramEntry:
     fields: tuple[FieldUse, ...]
     texts: tuple[str, ...]
     columns: tuple[str, ...]
+    single: tuple[bool, ...]
     constants: Mapping[str, ConstantEntry]
     refusals: Mapping[str, tuple[tuple[str, str], ...]]
 
     def check(self) -> None:
         """Raise ValueError for values that no compiler writes."""
-        if self.side not in (REQUEST, ITEM) or len(self.texts) != len(self.columns):
+        if self.side not in (REQUEST, ITEM) or not len(self.texts) == len(self.columns) == len(self.single):
             raise ValueError(
                 f"the program {self.prefix!r} has the side {self.side!r}, {len(self.texts)} texts, {len(self.columns)} columns"
             )

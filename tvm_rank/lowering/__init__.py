@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from te_schedules.feature import Column, ConstantKind
+from te_schedules.feature import Column, ConstantKind, NumberTextKind
 from tvm_rank.config.spec import Feature
 from tvm_rank.lowering import (
     bool_mask_feature,
@@ -55,8 +55,29 @@ def column_of(feature: Feature, fields: FieldTable, hash_function: str) -> Colum
     return replace(column, ints={**column.ints, **ints}, sequence=sequence)
 
 
-def constants_of(fields: FieldTable) -> dict[str, Column]:
-    """The columns of the constants that features read, by the names under which they read them."""
+def made_beside(fields: FieldTable) -> dict[str, Column]:
+    """What features read that is no feature, by the names under which they read it: constants, and the texts of a feature's numbers."""
+    return _constants(fields) | {name: _number_text(name, feature) for name, feature in fields.number_texts.items()}
+
+
+def _number_text(name: str, feature: Feature) -> Column:
+    is_sequence = feature.sequence is not None
+    return Column(
+        name=name,
+        kind=NumberTextKind(),
+        fields=(-1,),
+        inputs=(feature.name,),
+        sequence=(True,) if is_sequence else None,
+        ints={
+            "limit": ALL_IDS,
+            "single": int(feature.numbers == 1),
+            **({"sequence_length": ALL_IDS, "sequence_delim": 0} if is_sequence else {}),
+        },
+        arrays={"default_text": np.zeros(0, np.uint8)},
+    )
+
+
+def _constants(fields: FieldTable) -> dict[str, Column]:
     return {
         name: Column(
             name=name,

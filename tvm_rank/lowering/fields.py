@@ -7,7 +7,9 @@ from typing import Any
 
 from tvm_rank.config.spec import CONST, FEATURE, Feature, Field
 from tvm_rank.errors import RankError
-from tvm_rank.runtime.columns import NUMBER, FieldUse
+from tvm_rank.runtime.columns import MAPS, NUMBER, FieldUse
+
+TEXT_OF = "text:"  # before the name of a feature: the producer that writes its numbers as texts
 
 
 class FieldTable:
@@ -17,6 +19,7 @@ class FieldTable:
         self.features = {feature.name: feature for feature in features}
         self._rows: dict[FieldUse, int] = {}
         self.constants: dict[str, str] = {}  # name of the producer -> its text
+        self.number_texts: dict[str, Feature] = {}  # name of the producer -> the feature whose numbers it writes as texts
 
     def add(self, use: FieldUse) -> int:
         """The row of a use."""
@@ -43,26 +46,30 @@ class FeatureFields:
         splits = feature.reads_elements(field)
         legacy: dict[str, Any] = {"legacy": feature.legacy, "invalid_values": feature.invalid_values}
         use = FieldUse(side=field.side, name=field.name, role=role, elements=splits, **legacy)
-        if field.side in (FEATURE, CONST):
-            self._refuse_numbers_as_text(field, role)
-        number = self._made(field) if field.side in (FEATURE, CONST) else self._table.add(use)
+        number = self._made(field, role) if field.side in (FEATURE, CONST) else self._table.add(use)
         self.elements[number] = splits
         return number
 
-    def _refuse_numbers_as_text(self, field: Field, role: str) -> None:
-        """Raise RankError for a feature of floats whose texts are asked for: a kernel has no text form of a float."""
-        read = self._table.features.get(field.name) if field.side == FEATURE else None
-        if read is not None and role != NUMBER and read.numbers and read.bucketizer is None:
-            raise RankError(
-                f"{self._feature.path}: {self._feature.stem} reads texts, and feature:{read.name} ({read.path}) gives numbers; give that "
-                "one 'boundaries', or let this one read the column itself"
-            )
-
-    def _made(self, field: Field) -> int:
+    def _made(self, field: Field, role: str) -> int:
         name = field.name
         if field.side == CONST:
             name = f"const:{field.name}"
             self._table.constants[name] = field.name
+        elif role != NUMBER and (read := self._read_as_text(field, role)) is not None:
+            name = TEXT_OF + field.name
+            self._table.number_texts[name] = read
         if name not in self.inputs:
             self.inputs.append(name)
         return -1 - self.inputs.index(name)
+
+    def _read_as_text(self, field: Field, role: str) -> Feature | None:
+        """The feature that the field names, if it gives float32, whose texts are asked for. Raises RankError where they would be a map."""
+        read = self._table.features.get(field.name)
+        if read is None or not read.numbers or read.bucketizer is not None:
+            return None
+        if role in MAPS:
+            raise RankError(
+                f"{self._feature.path}: {self._feature.stem} reads `key:value`, and feature:{read.name} ({read.path}) gives numbers; give "
+                "it a feature of texts, or a column"
+            )
+        return read

@@ -13,7 +13,7 @@ from tvm_rank.artifact.store import HOST
 from tvm_rank.errors import ArtifactError
 from tvm_rank.host.link import KERNELS, ConstantEntry, LinkEntry, ProgramEntry
 from tvm_rank.host.stage import ITEM, REQUEST, HostFunctions
-from tvm_rank.runtime.chain import one_text
+from tvm_rank.runtime.chain import text_column
 from tvm_rank.runtime.columns import Table
 from tvm_rank.runtime.host_columns import open_host, with_columns
 from tvm_rank.runtime.library import kernel
@@ -98,7 +98,8 @@ def _texts(
         else:
             table.fill(k, given[ITEM][use.name], rows[1], f"{where[1]} {use.name!r}")
     made = program.of_table(table, rows[1] if of_items else rows[0])
-    return {column: one_text(made[name].texts) for name, column in zip(entry.texts, entry.columns, strict=True)}
+    named = zip(entry.texts, entry.columns, entry.single, strict=True)
+    return {column: text_column(made[name].texts, single=single) for name, column, single in named}
 
 
 def _opened(folder: pathlib.Path, entry: ProgramEntry, library: Any, threads: int | None) -> FeatureProgram:
