@@ -23,6 +23,7 @@ _HOMES = {
     "InputError": "tvm_rank.errors",
     "ArtifactError": "tvm_rank.errors",
     "TargetError": "tvm_rank.errors",
+    "TuningError": "tvm_rank.errors",
     "UdfError": "tvm_rank.errors",
 }
 __all__ = sorted(_HOMES)

@@ -62,13 +62,14 @@ def generate(
     say("generating code")
     executable = pipeline.build(pipeline.with_kernels(lowered, beside), target)
     stages["llvm"] = llvm_ir(executable)
-    main = seen["graph"]["main"]
+    main, kernels = seen["graph"]["main"], tuple(kernel_entries(seen["fuse"]))
+    passes["schedule"].warn_of_unused(kernel["name"] for kernel in kernels)
     refusals, fields = _refusals(main), list(main.ret_ty.fields)
     return Code(
         executable=executable,
         outputs=tuple(_output(field) for field in fields[: len(fields) - len(refusals)]),
         refusals=refusals,
-        kernels=tuple(kernel_entries(seen["fuse"])),
+        kernels=kernels,
         groups=tuple(_attribute(main, GROUPS)),
         stages=stages,
         plan=Plan(before=steps["inline"], after=steps["graph"], kernels=steps["fuse"]),

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tvm_rank.frontend.graph import RankGraph
     from tvm_rank.frontend.links import BuiltLinks
     from tvm_rank.frontend.tables import Stack
-    from tvm_rank.schedule import Schedule
     from tvm_rank.target import ResolvedTarget
 
 Progress = Callable[[str], None]
@@ -57,14 +56,15 @@ def compile(
     """Compile a ranking model with its features.
 
     features: fg.json as a path or dict · model: ONNX file or proto, whose inputs are named after features or groups · tables: a
-    .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu"
-    (this machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · tuning: a `tvm_rank.schedule.Schedule`, None for the target's
-    defaults · hash_function: "std" or "farm", None for the
-    configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that requests carry the ids of
-    the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by side) · materialize: what
-    of the items is computed ahead: "none", "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) ·
-    base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration
-    names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name of each stage as it begins.
+    .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu" (this
+    machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · tuning: what `tvm-rank tune` found, a path or a
+    `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's defaults · hash_function: "std" or
+    "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that
+    requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by
+    side) · materialize: what of the items is computed ahead: "none", "embeddings", "dense", or "auto", the most that fits into
+    `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions
+    (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name
+    of each stage as it begins.
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
     """
@@ -72,9 +72,10 @@ def compile(
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
     from tvm_rank.code import generate, item_bytes
     from tvm_rank.target import resolve
+    from tvm_rank.tune.use import schedule_of
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
-    schedule, resolved = _schedule(tuning), resolve(target)
+    schedule = schedule_of(tuning, resolved := resolve(target))
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading)
@@ -193,14 +194,6 @@ def _manifest(
 def _stack_entry(stack: Stack) -> StackEntry:
     rows = dict(zip(stack.names, stack.row_offsets, strict=True))
     return StackEntry(file=f"tables/stack_{stack.dim}.bin", rows=stack.rows, dim=stack.dim, tables=rows)
-
-
-def _schedule(tuning: object) -> Schedule:
-    from tvm_rank.schedule import Schedule
-
-    if tuning is not None and not isinstance(tuning, Schedule):
-        raise RankError(f"compile(tuning={tuning!r}): not built yet; leave it out, or give a tvm_rank.schedule.Schedule")
-    return tuning or Schedule()
 
 
 def _refuse_unbuilt(**options: object) -> None:

@@ -46,5 +46,9 @@ class TargetError(RankError, ValueError):
     """The target is unknown, or this build cannot generate code for it."""
 
 
+class TuningError(RankError, ValueError):
+    """The tuning database is damaged or of another target, or tuning measured nothing."""
+
+
 class UdfError(RankError, NotImplementedError):
     """A user-defined function has what the subset of Python cannot express; the message begins with file and line."""

@@ -15,6 +15,7 @@ from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import ITEM_VALUES, MaterializeItems
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
+from relay_passes.tile_layers import TileLayers
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 from tvm_rank.schedule import PASSES, Schedule
@@ -65,7 +66,7 @@ def _graph_passes(
         "split_dense": SplitDense(),
     }
     common, hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
-    lowered = [LowerColumns(knobs=knobs), AddEntries(key_form=key_form)]
+    lowered = [TileLayers(schedule.kernels), LowerColumns(knobs=knobs), AddEntries(key_form=key_form)]
     return [*common, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 

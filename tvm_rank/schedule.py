@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,11 +15,13 @@ PASSES = ("common_features", "hoist_request_side", "split_pairs", "split_dense")
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """features: the loops of the feature kernels · dense: the tiles of dense layers, None for those of the target · without: names of
-    PASSES that are left out. Raises ValueError for values that no kernel can be built with."""
+    """features: the loops of the feature kernels · dense: the tiles of dense layers, None for those of the target · kernels: other ones
+    for single kernels, by their names as `inspect` lists them; names that a model does not have mean nothing · without: names of PASSES
+    that are left out. Raises ValueError for values that no kernel can be built with."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
+    kernels: Mapping[str, DenseTiles] = field(default_factory=dict)
     without: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -29,4 +32,14 @@ class Schedule:
 
     def described(self, tiles: DenseTiles) -> Mapping[str, Any]:
         """What the manifest says; `tiles` are the target's."""
-        return {"features": asdict(self.features), "dense": asdict(self.dense or tiles), "without": list(self.without)}
+        return {
+            "features": asdict(self.features),
+            "dense": asdict(self.dense or tiles),
+            "kernels": {name: asdict(knobs) for name, knobs in sorted(self.kernels.items())},
+            "without": list(self.without),
+        }
+
+    def warn_of_unused(self, names: Iterable[str]) -> None:
+        """Say when `kernels` has some that the model, whose kernels are `names`, does not have."""
+        if missing := sorted(set(self.kernels) - set(names)):
+            warnings.warn(f"the tuning has kernels that this model does not have: {', '.join(missing)}", stacklevel=5)

@@ -6,15 +6,13 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS
-from te_schedules.dense.layer import Buffers, Layer, load, registers, row_biases, store
-
-_COLUMNS = 3  # outputs at a time: with 4 rows 12 sums and 7 loads per vector of K; 16 sums do not fit STACK_LIMIT
+from te_schedules.dense.layer import DOT_COLUMNS, Buffers, Layer, load, registers, row_biases, store
 
 
 def emit_rows(layer: Layer, buffers: Buffers, row, rows: int) -> None:
     """Emit out[row : row + rows] without the activation; packed is the transposed weight, (units, K)."""
-    for first in range(0, layer.units, _COLUMNS):
-        _emit_columns(layer, buffers, row, rows, first, min(_COLUMNS, layer.units - first))
+    for first in range(0, layer.units, DOT_COLUMNS):
+        _emit_columns(layer, buffers, row, rows, first, min(DOT_COLUMNS, layer.units - first))
 
 
 def _emit_columns(layer: Layer, buffers: Buffers, row, rows: int, first: int, columns: int) -> None:

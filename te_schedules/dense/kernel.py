@@ -15,6 +15,7 @@ Few outputs do not fill a vector: then the sums run along K (`dot.py`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from tvm import tirx
@@ -22,7 +23,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense import dot, panel
-from te_schedules.dense.layer import Buffers, Layer, cell
+from te_schedules.dense.layer import LAYER, Buffers, Layer, cell
 
 _FLOAT_BYTES = 4
 _ALIGN = 4  # of every tensor: a caller's array need not begin at a vector boundary
@@ -38,6 +39,7 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
         T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "rank.flops": layer.flops, "op_pattern": 8})
+        T.func_attr({LAYER: json.dumps(layer.described())})
         rows, buffers = _declare(layer)
         _emit_tasks(layer, buffers, rows)
     return builder.get()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS, splat
-from te_schedules.dense.tiles import DenseTiles
+from te_schedules.dense.tiles import SPACE, DenseTiles
 
 STACK_LIMIT = 960  # bytes; TVM's own limit is 1024, exclusive
+LAYER = "rank.layer"  # attribute of a kernel: what `described` gives, as JSON
+DOT_COLUMNS = (
+    3  # outputs at a time of sums along K: with 4 rows 12 sums and 7 loads per vector of K; 16 sums do not fit STACK_LIMIT
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,21 @@ class Layer:
             raise ValueError(f"rank.dense: activation {self.activation!r} is unknown; known are {', '.join(sorted(ACTIVATIONS))}")
         if self.depth < 1 or self.units < 1:
             raise ValueError(f"rank.dense: {self.depth} inputs and {self.units} outputs; both must be at least 1")
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> Layer:
+        """The layer that `described` gave. Raises ValueError or TypeError for anything else."""
+        return cls(**{**described, "tiles": DenseTiles(**described["tiles"])})
+
+    def described(self) -> dict[str, Any]:
+        """The constants, as JSON has them."""
+        return asdict(self)
+
+    @property
+    def name(self) -> str:
+        """The kernel's name: what the layer computes, whatever its tiles are."""
+        biases = "_rows" * self.has_row_bias + "_items" * self.has_item_bias
+        return f"dense_{self.depth}x{self.units}_{self.activation}{biases}"
 
     @property
     def width(self) -> int:
@@ -63,6 +84,17 @@ class Layer:
     def tasks_per_chunk(self) -> int:
         """Tasks that share a chunk of rows."""
         return -(-self.units // self.task_columns)
+
+    def space(self) -> dict[str, tuple[int, ...]]:
+        """The knobs that can make a difference to this layer, with the values that tuning tries, those of `tiles` among them."""
+        found = {name: tuple(sorted({*values, getattr(self.tiles, name)})) for name, values in SPACE.items()}
+        found["dot_rows"] = tuple(rows for rows in found["dot_rows"] if rows * DOT_COLUMNS * self.tiles.lanes * 4 <= STACK_LIMIT)
+        never = {
+            "dot_columns": self.units > max(found["dot_columns"]),
+            "dot_rows": self.units > max(found["dot_columns"]),
+            "depth_block": 2 * self.depth <= 3 * min(found["depth_block"]),
+        }
+        return {name: values for name, values in found.items() if not never.get(name)}
 
     def tile_rows(self, columns: int) -> int:
         """Rows of the register tile of a task with `columns` output columns."""

@@ -112,8 +112,8 @@ def _infer_type(call: relax.Call, _builder) -> relax.Type:
 
 def _legalize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     layer = layer_of(call)
-    name = f"dense_{layer.depth}x{layer.units}_{layer.activation}{'_rows' * layer.has_row_bias}"
-    return relax.call_tir(builder.add_func(dense_func(layer, name), name), relax.Tuple(list(call.args)), call.ty)
+    func = builder.add_func(dense_func(layer, layer.name), layer.name)
+    return relax.call_tir(func, relax.Tuple(list(call.args)), call.ty)
 
 
 define(

@@ -16,8 +16,12 @@ def pack(weight: np.ndarray, tiles: DenseTiles) -> np.ndarray:
     """
     if weight.ndim != 2 or weight.dtype != np.float32:
         raise ValueError(f"pack: the weight is {weight.dtype} of shape {weight.shape}; expected float32 (K, J)")
+    return pack_panels(weight, tiles.panel_width(weight.shape[1]))
+
+
+def pack_panels(weight: np.ndarray, width: int) -> np.ndarray:
+    """Weights (K, J) in panels of `width` columns, as `pack` has them."""
     depth, units = weight.shape
-    width = tiles.panel_width(units)
     panels = -(-units // width)
     padded = np.zeros((depth, panels * width), np.float32)
     padded[:, :units] = weight

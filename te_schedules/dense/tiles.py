@@ -7,6 +7,7 @@ register file (32 on AVX-512 and NEON, 16 on AVX2 and SSE), or the inner loop sp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tvm
@@ -52,6 +53,20 @@ class DenseTiles:
         panels = -(-registers // self.vectors)
         return -(-registers // panels) * self.lanes
 
+
+# What tuning tries for each knob. `lanes` is not among them: the registers are the target's.
+SPACE: Mapping[str, tuple[int, ...]] = {
+    "vectors": (1, 2, 3, 4, 5, 6, 8),
+    "accumulators": (4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28),
+    "max_rows": (4, 6, 8, 12, 16, 24),
+    "unroll": (1, 2, 4, 8),
+    "prefetch_steps": (0, 4, 8, 16, 32, 64),
+    "chunk_bytes": tuple(1 << power for power in range(15, 22)),
+    "depth_block": (256, 512, 1024, 2048, 4096, 8192),
+    "dot_columns": (0, 1, 2, 4, 8, 16),
+    "dot_rows": (1, 2, 3, 4, 5),
+    "grain_flops": (250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000, 1 << 40),
+}
 
 AVX512 = DenseTiles(
     lanes=16, vectors=4, accumulators=24, max_rows=12, unroll=2, prefetch_steps=16,

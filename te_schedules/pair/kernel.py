@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.kernel import emit_panel
-from te_schedules.dense.layer import Buffers, Layer
+from te_schedules.dense.layer import LAYER, Buffers, Layer
 
 _ALIGN = 4  # of every tensor: a caller's array need not begin at a vector boundary
 
@@ -25,6 +28,20 @@ class PairLayers:
     length: int  # L, positions of a sequence
     layers: tuple[Layer, ...]
     taken: bool  # keys are read through an index
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> PairLayers:
+        """What `described` was given of. Raises ValueError or TypeError for anything else."""
+        return cls(**{**described, "layers": tuple(Layer.of(layer) for layer in described["layers"])})
+
+    def described(self) -> dict[str, Any]:
+        """The constants, as JSON has them."""
+        return asdict(self)
+
+    @property
+    def name(self) -> str:
+        """The kernel's name, whatever its tiles are."""
+        return f"pair_{self.length}x{self.layers[0].depth}x{'x'.join(str(layer.units) for layer in self.layers)}"
 
     @property
     def flops(self) -> int:
@@ -50,6 +67,7 @@ def pair_func(pair: PairLayers, name: str = "pair_layers") -> tirx.PrimFunc:
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
         T.func_attr({"tirx.noalias": True, "rank.op": "rank.pair_layers", "rank.flops": pair.flops, "op_pattern": 8})
+        T.func_attr({LAYER: json.dumps(pair.described())})
         rows, tensors = _declare(pair)
         with T.parallel(rows) as item:
             _emit_item(pair, tensors, item)

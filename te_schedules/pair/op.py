@@ -111,9 +111,8 @@ def _infer_type(call: relax.Call, _builder) -> relax.Type:
 
 def _legalize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     found = layers_of(call)
-    widths = "x".join(str(layer.units) for layer in found.layers)
-    name = f"pair_{found.length}x{found.layers[0].depth}x{widths}"
-    return relax.call_tir(builder.add_func(pair_func(found, name), name), relax.Tuple(list(call.args)), call.ty)
+    func = builder.add_func(pair_func(found, found.name), found.name)
+    return relax.call_tir(func, relax.Tuple(list(call.args)), call.ty)
 
 
 define(NAME, "Dense layers over pairs of items and positions.", [(name, "Tensor") for name in _TENSORS], _infer_type, _legalize)

@@ -12,10 +12,13 @@ from sided_graph import Program, bindings, weight
 from tvm import relax, tirx
 
 from relay_passes.fuse_dense import FuseDense
+from relay_passes.graph import op_name
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
-from te_schedules.dense import AVX2
+from relay_passes.tile_layers import TileLayers
+from te_schedules.dense import AVX2, GENERIC
+from te_schedules.pair.op import layers_of
 
 USER, K, L = 3, 6, 5  # columns of the user, of query and key; positions
 SIZES = ((1, 1), (1, 9), (3, 7))
@@ -130,6 +133,16 @@ def test_the_layers_of_an_attention_unit_become_one_kernel_over_pairs_and_keys_a
 def test_every_combination_of_the_passes_gives_the_same_scores(names: tuple[str, ...]):
     before = Attention(attention_unit).mod
     assert_same_results(before, rewritten(before, names))
+
+
+def test_units_and_layers_are_tiled_by_their_names():
+    before = rewritten(Attention(attention_unit).mod)
+    names = {layers_of(b.value).name for b in bindings(before) if op_name(b.value) == "rank.pair_layers"}
+    after = TileLayers(dict.fromkeys([*names, f"dense_{USER}x17_none"], GENERIC))(before)
+    lanes = [(b.value.op.name, int(b.value.attrs["tiles"]["lanes"])) for b in bindings(after) if "tiles" in (b.value.attrs or {})]
+    assert sorted(lanes) == [("rank.dense", 4), ("rank.dense", 8), ("rank.dense", 8), ("rank.pair_layers", 4)]
+    assert_same_results(before, after)
+    assert TileLayers({"dense_1x1_none": GENERIC})(before).same_as(before)
 
 
 def test_the_parts_of_the_first_layer_are_exactly_these():

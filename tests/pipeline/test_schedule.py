@@ -15,6 +15,7 @@ import tvm_rank
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense import AVX2
 from te_schedules.dense.tiles import GENERIC
+from tvm_rank.artifact import store
 from tvm_rank.cli.main import main
 from tvm_rank.schedule import PASSES, Schedule
 
@@ -31,6 +32,7 @@ SCHEDULES = {
     "short-queue": Schedule(features=Knobs(queue_ids=1, prefetch=False)),
     "odd-blocks": Schedule(features=Knobs(block_rows=7, queue_ids=13), without=PASSES),
     "narrow-tiles": Schedule(dense=GENERIC),
+    "tiles-of-one-kernel": Schedule(kernels={f"dense_{DIM}x3_none_rows": GENERIC, "dense_9x9_relu": AVX2}),
     "deep-parts": Schedule(dense=dataclasses.replace(AVX2, depth_block=16, chunk_bytes=4096)),
 }
 USER = pa.table({"age": pa.array([0.25, -1.0, 3.5], pa.float32())})
@@ -53,6 +55,7 @@ def saved(schedule: Schedule, folder: pathlib.Path) -> pathlib.Path:
     return folder / "artifact"
 
 
+@pytest.mark.filterwarnings("ignore:the tuning has kernels")
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 def test_scores_do_not_depend_on_the_schedule(schedule: Schedule, tmp_path: pathlib.Path):
     engine = tvm_rank.load(saved(schedule, tmp_path))
@@ -61,6 +64,14 @@ def test_scores_do_not_depend_on_the_schedule(schedule: Schedule, tmp_path: path
     index = np.arange(ITEMS) % REQUESTS
     every = engine.rank(user=USER, items=ITEM_TABLE, item_request=index)["score"]
     np.testing.assert_allclose(every, expected(index), rtol=0, atol=1e-5)
+
+
+def test_the_tiles_of_a_kernel_are_those_of_the_schedule(tmp_path: pathlib.Path):
+    with pytest.warns(UserWarning, match="does not have: dense_9x9_relu$"):
+        manifest = store.read(saved(SCHEDULES["tiles-of-one-kernel"], tmp_path))
+    lanes = {str(kernel["name"]): kernel["layer"]["tiles"]["lanes"] for kernel in manifest.kernels if "layer" in kernel}
+    assert lanes[f"dense_{DIM}x3_none_rows"] == GENERIC.lanes
+    assert lanes["dense_1x3_none"] == manifest.schedule["dense"]["lanes"]
 
 
 def test_inspect_names_the_decisions(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import tempfile
 from typing import Any
+
+LAYER = "rank.layer"  # attribute of dense kernels (te_schedules/dense/layer.py)
 
 
 def text_of(mod: Any) -> str:
@@ -13,7 +16,7 @@ def text_of(mod: Any) -> str:
 
 
 def kernel_entries(mod: Any) -> list[dict[str, Any]]:
-    """Name, operator and calls of each kernel of a module, in the order of its functions."""
+    """Name, operator and calls of each kernel of a module, in the order of its functions; of a dense one also its constants."""
     from tvm import relax, tirx
 
     calls: dict[str, int] = {}
@@ -27,7 +30,10 @@ def kernel_entries(mod: Any) -> list[dict[str, Any]]:
     for var, function in mod.functions_items():
         if isinstance(function, tirx.PrimFunc):
             operator = function.attrs.get("rank.op") if function.attrs else None
-            entries.append({"name": var.name_hint, "operator": str(operator or ""), "calls": calls.get(var.name_hint, 0)})
+            entry = {"name": var.name_hint, "operator": str(operator or ""), "calls": calls.get(var.name_hint, 0)}
+            if function.attrs and LAYER in function.attrs:
+                entry["layer"] = json.loads(str(function.attrs[LAYER]))
+            entries.append(entry)
     return entries
 
 

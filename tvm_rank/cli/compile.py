@@ -12,9 +12,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED
-from tvm_rank.cli.features_options import add_features_options
 from tvm_rank.cli.interrupt import Interrupts
+from tvm_rank.cli.model_options import add_model_options, compile_arguments
 from tvm_rank.cli.stages import stage_printer
 from tvm_rank.cli.summary import store_text
 from tvm_rank.cli.text_table import size_text
@@ -28,6 +27,7 @@ examples:
   tvm-rank compile --features fg.json --model model.onnx --tables tables/ --target x86-64-v3 --out artifact
   tvm-rank compile --features fg.json --model model.onnx --functions functions.py --out artifact
   tvm-rank compile --features fg.json --model m.onnx --items items.parquet --item-key item_id --out artifact
+  tvm-rank compile --features fg.json --model model.onnx --tuning model.tuning --out artifact
 
 targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
 An artifact at --out is replaced when the new one is complete.
@@ -36,27 +36,8 @@ An artifact at --out is replaced when the new one is complete.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `compile`."""
-    parser.add_argument("--features", required=True, metavar="FILE", help="feature configuration, fg.json")
-    parser.add_argument("--model", required=True, metavar="FILE", help="dense model, ONNX with a dynamic batch")
-    parser.add_argument(
-        "--tables", metavar="PATH", help="embedding tables: a .safetensors file, or a folder with one .npy for each"
-    )
-    parser.add_argument("--items", metavar="FILE", help="Parquet or Arrow file of all items, for an item store: requests carry ids")
-    parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
-    parser.add_argument(
-        "--store-layout", choices=LAYOUTS, default="columns", help="rows: all fields of an item side by side (default: columns)"
-    )
-    parser.add_argument(
-        "--materialize",
-        choices=(*MATERIALIZED, "auto"),
-        default="none",
-        help="what of the items is computed ahead, into the store (default: none)",
-    )
-    parser.add_argument(
-        "--memory-budget", type=int, metavar="BYTES", help="what --materialize auto may add to the store (default: 4 GiB)"
-    )
-    parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
-    add_features_options(parser)
+    add_model_options(parser, required=True)
+    parser.add_argument("--tuning", metavar="DB", help="use what `tvm-rank tune` found")
     parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
     parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
 
@@ -65,30 +46,13 @@ def run(args: argparse.Namespace) -> int:
     """Compile, save and say what came out."""
     from tvm_rank.artifact import store
     from tvm_rank.compiler import compile
-    from tvm_rank.functions.file import read_functions
 
     started = time.perf_counter()
     with Interrupts() as interrupts:
         progress = stage_printer(interrupts, quiet=args.quiet)
-        if (args.items is None) != (args.item_key is None):
-            args.usage_error("--items and --item-key go together")
+        arguments = compile_arguments(args)
         store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it
-        artifact = compile(
-            features=args.features,
-            model=args.model,
-            tables=args.tables,
-            items=args.items,
-            item_key=args.item_key,
-            store_layout=args.store_layout,
-            materialize=args.materialize,
-            memory_budget=args.memory_budget,
-            target=args.target,
-            hash_function=args.hash_function,
-            base_dir=args.base_dir,
-            udfs=read_functions(args.functions),
-            dialect=args.dialect,
-            progress=progress,
-        )
+        artifact = compile(**arguments, tuning=args.tuning, progress=progress)
         progress("writing the artifact")
         artifact.save(args.out, progress)
     if unused := artifact.manifest.unused_features:

@@ -22,6 +22,7 @@ VERBS = {
     "transform": "the features of files of rows, for training",
     "explain": "how the features of one item come about",
     "inspect": "what is in an artifact",
+    "tune": "faster kernels for a model, by measuring",
     "refresh": "new items for the item store of an artifact",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -33,6 +34,7 @@ examples:
   tvm-rank transform fg.json rows.parquet --out features
   tvm-rank explain artifact --user user.arrow --items items.arrow --item 7
   tvm-rank inspect artifact
+  tvm-rank tune artifact --time-budget 600 --out model.tuning
 
 `tvm-rank VERB --help` says more of each.
 """

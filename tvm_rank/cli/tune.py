@@ -1,0 +1,102 @@
+"""Search the knobs of a model's kernels by measuring, and write what was learned into a database, which
+`tvm-rank compile --tuning` uses.
+
+The model is an artifact, or what `tvm-rank compile` would be given. Stop it at any moment; the same
+command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tvm_rank.cli.interrupt import Interrupts
+from tvm_rank.cli.model_options import add_model_options, compile_arguments
+
+TRIALS = 256
+EPILOG = """\
+examples:
+  tvm-rank tune artifact --time-budget 600 --out model.tuning
+  tvm-rank tune --features fg.json --model model.onnx --tables tables/ --trials 512 --out model.tuning
+  tvm-rank tune artifact --kernels dense_569x512_relu_rows --trials 64 --out model.tuning
+  tvm-rank tune --show model.tuning
+  tvm-rank compile --features fg.json --model model.onnx --tables tables/ --tuning model.tuning --out artifact
+
+Trials of an earlier run count, and are not repeated.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `tune`."""
+    parser.add_argument("artifact", nargs="?", metavar="ARTIFACT", help="the folder that `tvm-rank compile` wrote")
+    add_model_options(parser, required=False)
+    parser.add_argument("--out", metavar="DB", help="the database to write; records that it has are kept")
+    parser.add_argument("--show", metavar="DB", help="only print what a database has learned")
+    parser.add_argument("--trials", type=_count, metavar="N", help=f"candidates of all kernels together (default: {TRIALS})")
+    parser.add_argument("--time-budget", type=_seconds, metavar="SECONDS", help="end after so long; 10m and 2h are understood")
+    parser.add_argument(
+        "--batch-sizes", type=_counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)"
+    )
+    parser.add_argument("--threads", type=_count, metavar="T", help="threads of a request (default: all cores)")
+    parser.add_argument("--kernels", type=_names, default=(), metavar="NAME,...", help="tune these only, by the names of inspect")
+    parser.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tune or show."""
+    from tvm_rank.cli.tuning_text import learned_text
+    from tvm_rank.tune.database import TuningDatabase
+
+    if args.show:
+        if args.out or args.artifact or args.features:
+            args.usage_error("--show goes alone")
+        print(learned_text(TuningDatabase.load(args.show)))
+        return 0
+    if args.out is None:
+        args.usage_error("give a database to write with --out, or one to print with --show")
+    if (args.artifact is None) == (args.features is None or args.model is None):
+        args.usage_error("give an ARTIFACT, or --features and --model")
+    from tvm_rank.cli.live_table import LiveTable
+    from tvm_rank.compiler import compile
+    from tvm_rank.tune.run import tune
+
+    with Interrupts() as interrupts, LiveTable(interrupts, quiet=args.quiet) as table:
+        job = tune(
+            args.artifact or compile(**compile_arguments(args)),
+            args.out,
+            trials=args.trials if args.trials or args.time_budget else TRIALS,
+            seconds=args.time_budget,
+            batch_sizes=args.batch_sizes,
+            threads=args.threads,
+            kernels=args.kernels,
+            seed=args.seed,
+            on_change=table.update,
+        )
+    print(learned_text(TuningDatabase(args.out, job.journal.records)))
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
+def _seconds(text: str) -> float:
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    number = text[:-1] if unit else text
+    try:
+        seconds = float(number) * (unit or 1)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds, or 10m, or 2h")
+    return seconds

@@ -1,0 +1,17 @@
+"""The knobs of each operator that can be tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from te_schedules.dense.tiles import DenseTiles
+
+KNOBS: Mapping[str, type] = {"rank.dense": DenseTiles}
+
+
+def knobs_of(operator: str, choice: Mapping[str, Any]) -> Any:
+    """The knobs that a choice stands for. Raises ValueError or TypeError when the operator has no such knobs."""
+    if operator not in KNOBS:
+        raise ValueError(f"{operator} has no knobs")
+    return KNOBS[operator](**choice)
