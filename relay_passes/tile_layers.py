@@ -33,11 +33,12 @@ class TileLayers:
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with its layers tiled; unchanged when the schedule names none of them."""
-        tiler, changed = _Tiler(self.tiles), {}
+        changed = {}
         for name, function in mod.functions_items():
             if self.tiles and isinstance(function, relax.Function):
+                tiler = _Tiler(self.tiles)
                 tiled = tiler.visit_expr(function)
-                if not tiled.same_as(function):
+                if tiler.found:
                     changed[name] = tiled
         if not changed:
             return mod
@@ -51,7 +52,7 @@ class TileLayers:
 class _Tiler(relax.PyExprMutator):
     def __init__(self, tiles: Mapping[str, DenseTiles]):
         super().__init__()
-        self.tiles = tiles
+        self.tiles, self.found = tiles, False
 
     def visit_call_(self, call: relax.Call) -> relax.Call:  # named by TVM
         """The call with other tiles, its weights in the order that they want."""
@@ -67,6 +68,7 @@ class _Tiler(relax.PyExprMutator):
             return call
         if name not in self.tiles or not all(isinstance(call.args[k], tvm.ir.GenericConst) for k in widths):
             return call
+        self.found = True
         return _tiled(call, widths, self.tiles[name])
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tvm_rank.frontend.graph import RankGraph
     from tvm_rank.frontend.links import BuiltLinks
     from tvm_rank.frontend.tables import Stack
+    from tvm_rank.schedule import Schedule
     from tvm_rank.target import ResolvedTarget
 
 Progress = Callable[[str], None]
@@ -72,10 +73,9 @@ def compile(
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
     from tvm_rank.code import generate, item_bytes
     from tvm_rank.target import resolve
-    from tvm_rank.tune.use import schedule_of
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
-    schedule = schedule_of(tuning, resolved := resolve(target))
+    schedule = _schedule(tuning, resolved := resolve(target))
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading)
@@ -194,6 +194,12 @@ def _manifest(
 def _stack_entry(stack: Stack) -> StackEntry:
     rows = dict(zip(stack.names, stack.row_offsets, strict=True))
     return StackEntry(file=f"tables/stack_{stack.dim}.bin", rows=stack.rows, dim=stack.dim, tables=rows)
+
+
+def _schedule(tuning: object, target: ResolvedTarget) -> Schedule:
+    from tvm_rank.tune.use import schedule_of
+
+    return schedule_of(tuning, target)
 
 
 def _refuse_unbuilt(**options: object) -> None:
