@@ -14,12 +14,16 @@ from tvm import relax, tirx
 
 from relay_passes.lower_columns import GROUPS, REFUSALS
 from relay_passes.materialize_items import ITEM_VALUES, READ_FIELDS, STORED
+from relay_passes.store_features import Kept, kept_of
 from te_schedules.dense.tiles import tiles_for
 from tvm_rank import pipeline
 from tvm_rank.artifact.stages import kernel_entries, llvm_ir, text_of
+from tvm_rank.items.kept import INT32_IDS
+from tvm_rank.items.kept_code import KeptCode, kept_code
 from tvm_rank.items.prepare import Materialized
 from tvm_rank.plan.steps import Plan, Step
 from tvm_rank.plan.trace import steps_of
+from tvm_rank.schedule import Schedule
 
 Output = tuple[tuple[int | str, ...], str]  # (N, 1) as ("N", 1), and the dtype
 
@@ -37,6 +41,7 @@ class Code:
     stages: Mapping[str, str]
     plan: Plan
     materialized: Materialized
+    kept: KeptCode
     schedule: Mapping[str, Any]
 
 
@@ -60,7 +65,8 @@ def generate(
     say("running passes")
     lowered = pipeline.run(mod, target, after, **passes)
     say("generating code")
-    executable = pipeline.build(pipeline.with_kernels(lowered, beside), target)
+    kept = kept_code(seen["inline"], seen["graph"], passes["schedule"])
+    executable = pipeline.build(pipeline.with_kernels(lowered, {**beside, **kept.functions}), target)
     stages["llvm"] = llvm_ir(executable)
     main, kernels = seen["graph"]["main"], tuple(kernel_entries(seen["fuse"]))
     passes["schedule"].warn_of_unused(kernel["name"] for kernel in kernels)
@@ -74,14 +80,27 @@ def generate(
         stages=stages,
         plan=Plan(before=steps["inline"], after=steps["graph"], kernels=steps["fuse"]),
         materialized=_materialized(seen["graph"]),
+        kept=kept,
         schedule=passes["schedule"].described(tiles_for(target)),
     )
 
 
-def item_bytes(mod: tvm.IRModule, target: tvm.target.Target, level: str) -> int:
-    """How many bytes a store keeps for each item when this much is computed ahead; 0 when nothing is."""
-    stored = _attribute(pipeline.materialized(mod, target, level)["main"], STORED)
+USUAL_IDS = 4  # how many ids of an item a feature without a limit is taken to have, before they are made
+
+
+def item_bytes(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedule, level: str) -> int:
+    """How many bytes a store keeps for each item when this much is computed ahead; 0 when nothing is. Lists of ids are an estimate."""
+    mod = pipeline.materialized(mod, target, schedule, level)
+    if level == pipeline.IDS:
+        return sum(_kept_bytes(one) for one in kept_of(mod))
+    stored = _attribute(mod["main"], STORED)
     return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in stored)
+
+
+def _kept_bytes(one: Kept) -> int:
+    count = one.width or min(one.most, USUAL_IDS)
+    width = (4 if one.id_space <= INT32_IDS else 8) + (4 if one.weighted else 0)
+    return count * width + (0 if count == 1 else 4)
 
 
 def _attribute(function: relax.Function, name: str) -> Any:
@@ -96,11 +115,12 @@ def _refusals(function: relax.Function) -> tuple[tuple[str, ...], ...]:
 def _materialized(mod: tvm.IRModule) -> Materialized:
     """What is computed ahead for the items of a store."""
     main = mod["main"]
+    fields = frozenset(_attribute(main, READ_FIELDS))
     if not (stored := _attribute(main, STORED)):
-        return Materialized()
+        return Materialized(fields=fields)
     return Materialized(
         values=tuple((tuple(shape), dtype) for shape, dtype in stored),
-        fields=frozenset(_attribute(main, READ_FIELDS)),
+        fields=fields,
         refusals=_refusals(mod[ITEM_VALUES]),
     )
 

@@ -14,10 +14,11 @@ import numpy as np
 import onnx
 
 from tvm_rank.artifact.artifact import Artifact
-from tvm_rank.artifact.manifest import Manifest, OutputEntry, StackEntry, this_build
+from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, StackEntry, this_build
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError, RankError
+from tvm_rank.features import BLOCK_ROWS
 from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
@@ -62,8 +63,8 @@ def compile(
     `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's defaults · hash_function: "std" or
     "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that
     requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by
-    side) · materialize: what of the items is computed ahead: "none", "embeddings", "dense", or "auto", the most that fits into
-    `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions
+    side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense", or "auto", the most that fits
+    into `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions
     (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name
     of each stage as it begins.
 
@@ -76,19 +77,30 @@ def compile(
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
     schedule = _schedule(tuning, resolved := resolve(target))
+    options.check_target(resolved.name, resolved.machine, resolved.needs)
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading)
     say("building the graph")
     graph, brought = _graph(brought)
-    sizes = partial(item_bytes, graph.mod, resolved.tvm_target)
+    sizes = partial(item_bytes, graph.mod, resolved.tvm_target, schedule)
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
     code = generate(graph.mod, resolved.tvm_target, say, passes, brought.links.functions)
     if stored is not None:
-        stored = stored.materialized(code.materialized, _refusals(brought.config, code.materialized.refusals))
+        stored = _computed_ahead(stored, brought.config, code)
     manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
     return _artifact(brought, code, dataclasses.replace(manifest, schedule=code.schedule), _config_text(features), stored)
+
+
+def _computed_ahead(stored: PreparedStore, config: FeatureConfig, code: Code) -> PreparedStore:
+    """The store with what the code computes ahead."""
+    kept, ahead = code.kept, code.materialized
+    if kept.features:
+        refusals = dict(zip(kept.refusals, _refusals(config, list(kept.refusals.values())), strict=True))
+        entry = KeptEntry(features=kept.features, constants=kept.constants, refusals=refusals, block_rows=BLOCK_ROWS)
+        ahead = dataclasses.replace(ahead, kept=(entry,))
+    return stored.materialized(ahead, _refusals(config, ahead.refusals))
 
 
 def _artifact(brought: _Brought, code: Code, manifest: Manifest, config: str, stored: PreparedStore | None) -> Artifact:
@@ -98,7 +110,7 @@ def _artifact(brought: _Brought, code: Code, manifest: Manifest, config: str, st
         stacks=brought.stacks,
         tables=brought.tables,
         config=config,
-        host_files={**brought.host.files, **brought.links.files},
+        host_files={**brought.host.files, **brought.links.files, **code.kept.files},
         stages=code.stages,
         plan=code.plan,
         items=None if stored is None else stored.items,
@@ -175,7 +187,7 @@ def _manifest(
         needs=target.needs,
         hash_function=brought.config.hash_function,
         request_fields=graph.request_uses,
-        item_fields=graph.item_uses,
+        item_fields=(*graph.item_uses, *(feature.use for feature in code.kept.features)),
         outputs=tuple(OutputEntry(name=name, shape=shape, dtype=dtype) for name, (shape, dtype) in outputs),
         refusals=_refusals(brought.config, code.refusals),
         stacks=tuple(_stack_entry(stack) for stack in brought.stacks),

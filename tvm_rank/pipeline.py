@@ -15,10 +15,13 @@ from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import ITEM_VALUES, MaterializeItems
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
+from relay_passes.store_features import StoreFeatures
 from relay_passes.tile_layers import TileLayers
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
 from tvm_rank.schedule import PASSES, Schedule
+
+IDS = "ids"  # what of the items is computed ahead by `StoreFeatures`; other levels are of `MaterializeItems`
 
 
 def phases(
@@ -58,7 +61,8 @@ def _graph_passes(
 ) -> list[tvm.transform.Pass]:
     """The project's own passes."""
     tiles, knobs = schedule.dense or tiles_for(target), schedule.features
-    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES, knobs)] if materialize else []
+    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES, knobs)] if materialize and materialize != IDS else []
+    kept = [StoreFeatures()] if materialize == IDS else []
     optional = {
         "common_features": CommonFeatures(),
         "hoist_request_side": HoistRequestSide(),
@@ -67,7 +71,7 @@ def _graph_passes(
     }
     common, hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
     lowered = [TileLayers(schedule.kernels), LowerColumns(knobs=knobs), AddEntries(key_form=key_form)]
-    return [*common, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
+    return [*common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 
 def run(
@@ -87,11 +91,11 @@ def run(
     return mod
 
 
-def materialized(mod: tvm.IRModule, target: tvm.target.Target, level: str) -> tvm.IRModule:
-    """The module behind `MaterializeItems`, for what it says of the stored values; no kernel is made."""
-    made = phases(target, materialize=level)
+def materialized(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedule, level: str) -> tvm.IRModule:
+    """The module behind `MaterializeItems` or `StoreFeatures`, for what it says of the stored values; no kernel is made."""
+    made = phases(target, schedule, materialize=level)
     graph = made["graph"]
-    until = next(k for k, one in enumerate(graph) if isinstance(one, MaterializeItems)) + 1
+    until = next(k for k, one in enumerate(graph) if isinstance(one, (MaterializeItems, StoreFeatures))) + 1
     with target:
         return tvm.transform.Sequential([*made["inline"], *graph[:until]])(mod)
 

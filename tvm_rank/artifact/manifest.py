@@ -13,16 +13,17 @@ from typing import Any
 import tvm_rank
 from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
-from tvm_rank.host.link import LinkEntry
+from tvm_rank.host.link import ConstantEntry, LinkEntry, ProgramEntry
 from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
-from tvm_rank.runtime.columns import ROLES, FieldUse
+from tvm_rank.runtime.columns import NUMBER, ROLES, WEIGHTED, FieldUse
 
 SCHEMA = 4
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
 COLUMNS, ROWS = "columns", "rows"
 KEY_TYPES, LAYOUTS = ("string", "int64"), (COLUMNS, ROWS)
-MATERIALIZED = ("none", "embeddings", "dense")
+MATERIALIZED = ("none", "ids", "embeddings", "dense")
+KEPT_PREFIX = "kept_"  # of the names of the kernels that compute what a store keeps of features
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "bool")
 
 
@@ -64,11 +65,43 @@ class RecordEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptFeature:
+    """A feature whose values are a column of the store: ids in [0, `id_space`), or `width` numbers (`width` is 0 for ids)."""
+
+    name: str
+    id_space: int
+    weighted: bool
+    is_sequence: bool
+    width: int
+
+    @property
+    def column(self) -> str:
+        """The name of the column."""
+        return f"{'numbers' if self.width else 'ids'} of feature {self.name}"
+
+    @property
+    def use(self) -> FieldUse:
+        """The column as kernels read it."""
+        return FieldUse(side="item", name=self.column, role=WEIGHTED if self.weighted else NUMBER, elements=self.is_sequence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptEntry:
+    """The features whose values are columns of the store, in the order of the last item fields, and the kernels that compute them from the
+    fields before: constants and refusals by their names without KEPT_PREFIX, the rows of their blocks."""
+
+    features: tuple[KeptFeature, ...]
+    constants: Mapping[str, ConstantEntry]
+    refusals: Mapping[str, tuple[tuple[str, str], ...]]
+    block_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreEntry:
     """The item store: `rows` items under the column `key` (`key_type` string or int64), and for each item field the column of the Arrow file
-    that it is read from ("" for request fields, and for those that only `values` are made of). `layout`: columns, or rows (all fields of
-    an item side by side: `records` says where). `materialized`: what is computed ahead, `values` are its results, `refusals` as of the
-    manifest."""
+    that it is read from ("" for request fields, and for those that only what is computed ahead is made of). `layout`: columns, or rows
+    (all fields of an item side by side: `records` says where). `materialized`: what is computed ahead, `values` are its results,
+    `refusals` as of the manifest; or `kept`, one entry or none."""
 
     key: str
     key_type: str
@@ -79,6 +112,24 @@ class StoreEntry:
     materialized: str
     values: tuple[ValueEntry, ...]
     refusals: tuple[tuple[tuple[str, str], ...], ...]
+    kept: tuple[KeptEntry, ...] = ()
+
+    @property
+    def kept_features(self) -> tuple[KeptFeature, ...]:
+        """The features of `kept`."""
+        return tuple(feature for entry in self.kept for feature in entry.features)
+
+    def check_kept(self, item_fields: tuple[FieldUse, ...]) -> None:
+        """Raise ValueError for features that are kept in a way that no compiler writes."""
+        uses = tuple(feature.use for feature in self.kept_features)
+        if len(self.kept) > 1 or (self.kept and item_fields[len(item_fields) - len(uses) :] != uses):
+            raise ValueError("the item store keeps features that are not its last fields")
+        for entry in self.kept:
+            names = {"numbers" if feature.width else "collect_ids" for feature in entry.features}
+            if entry.block_rows < 1 or set(entry.constants) != names or set(entry.refusals) != names:
+                raise ValueError(f"the item store keeps features by the kernels {sorted(entry.constants)}, wanted {sorted(names)}")
+            if any(min(one.ints, one.floats, one.bytes) < 1 for one in entry.constants.values()):
+                raise ValueError("the item store has constants without elements")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +204,9 @@ class Manifest:
     @property
     def host_files(self) -> frozenset[str]:
         """The names of the files in `host` that library calls and links need."""
-        constants = (entry.file for link in self.links for program in link.programs for entry in program.constants.values())
+        programs: list[ProgramEntry | KeptEntry] = [program for link in self.links for program in link.programs]
+        programs += [kept for one in self.store for kept in one.kept]
+        constants = (entry.file for program in programs for entry in program.constants.values())
         return frozenset((*(name for stage in self.all_stages for name in stage.files.values()), *constants))
 
     def _check(self) -> None:
@@ -193,6 +246,7 @@ class Manifest:
                     raise ValueError(f"{value.file!r} has rows of the shape {value.shape}, {value.dtype}")
             if len(store.columns) != len(self.item_fields):
                 raise ValueError(f"the item store has {len(store.columns)} columns for {len(self.item_fields)} fields")
+            store.check_kept(self.item_fields)
         if len(self.store) > 1:
             raise ValueError(f"there are {len(self.store)} item stores")
 

@@ -72,7 +72,7 @@ def _program(
         texts=tuple(feature.name for feature in wanted),
         columns=tuple(made[feature.name].name for feature in wanted),
         single=tuple(made[feature.name].single for feature in wanted),
-        constants={name: _constants(layout, files) for name, layout in layouts.items()},
+        constants={name: constant_entry(layout, files) for name, layout in layouts.items()},
         refusals={name: _refusals(layout, needed) for name, layout in layouts.items()},
     )
     return entry, {var.name_hint: function for var, function in module.functions_items()}
@@ -82,7 +82,7 @@ def _refusals(layout: Layout, features: Sequence[Feature]) -> tuple[tuple[str, s
     return tuple((refusal.feature, refusal.rule) for refusal in refusals_of(layout.refusals, features))
 
 
-def _constants(layout: Layout, files: dict[str, bytes]) -> ConstantEntry:
+def constant_entry(layout: Layout, files: dict[str, bytes]) -> ConstantEntry:
     """Enter the constant vectors of a kernel under a name that says their contents."""
     vectors = [
         np.ascontiguousarray(vector, dtype)

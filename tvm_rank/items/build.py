@@ -14,6 +14,7 @@ from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import ROWS, Manifest, RecordEntry, StoreEntry
 from tvm_rank.errors import InputError
 from tvm_rank.items.columns import stored_columns
+from tvm_rank.items.kept import kept_columns
 from tvm_rank.items.records import fits_record, record_columns
 from tvm_rank.items.source import STRING, key_type
 from tvm_rank.items.values import write_values
@@ -42,7 +43,8 @@ def write_store(
     library = open_library(folder)
     say("preparing the item columns")
     links, host = Links(folder, manifest.links, library), open_host(folder, manifest.host_stages)
-    columns, names = stored_columns(items, manifest.item_fields, links, host, wanted.key)
+    uses = manifest.item_fields[: len(manifest.item_fields) - len(wanted.kept_features)]
+    columns, names = stored_columns(items, uses, links, host, wanted.key)
     check(columns, names)
     if key_type(columns[wanted.key]) != wanted.key_type:
         raise InputError(
@@ -52,6 +54,9 @@ def write_store(
     say("indexing the item keys")
     slots = key_slots(library, columns[wanted.key], wanted.key)
     slots.tofile(folder / store.ITEM_INDEX)
+    for kept_entry in wanted.kept:
+        made = kept_columns(folder, manifest, kept_entry, [columns.get(name) for name in names], library, say)
+        columns, names = columns | made, (*names, *made)
     say("writing the item store")
     served = tuple(name if was else "" for name, was in zip(names, wanted.columns, strict=True))
     kept = {name: array for name, array in columns.items() if name == wanted.key or name in served}

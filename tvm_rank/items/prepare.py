@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED, StoreEntry, ValueEntry
+from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED, KeptEntry, StoreEntry, ValueEntry
 from tvm_rank.artifact.store import ITEMS
 from tvm_rank.errors import RankError
 from tvm_rank.host.link import LinkEntry, needed_columns
 from tvm_rank.host.stage import ITEM, HostStage
 from tvm_rank.items.source import STRING, key_type, read_items
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse
+from tvm_rank.runtime.this_machine import lacking
 
 NONE, AUTO = "none", "auto"
 CHOICES = (*MATERIALIZED, AUTO)
@@ -24,11 +25,13 @@ DEFAULT_BUDGET = 4 << 30  # bytes of what is computed ahead, under "auto"
 @dataclass(frozen=True, kw_only=True)
 class Materialized:
     """What code computes ahead for each item: the shape of a row and the dtype of each value; `fields` are the item fields that are read
-    at requests all the same; `refusals` the columns behind each status of the values, by kernel."""
+    at requests all the same; `refusals` the columns behind each status of the values, by kernel; or `kept`, the features whose values are
+    columns of the store, one entry or none."""
 
     values: tuple[tuple[tuple[int, ...], str], ...] = ()
     fields: frozenset[int] = frozenset()
     refusals: tuple[tuple[str, ...], ...] = ()
+    kept: tuple[KeptEntry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,13 +43,14 @@ class PreparedStore:
 
     def materialized(self, code: Materialized, refusals: tuple[tuple[tuple[str, str], ...], ...]) -> PreparedStore:
         """The store with the values that the code computes ahead; fields that only they are made of are not read any more."""
-        if not code.values:
+        if not code.values and not code.kept:
             return replace(self, entry=replace(self.entry, materialized=NONE))
         values = tuple(
             ValueEntry(file=f"{ITEMS}/values_{k}.bin", shape=shape, dtype=dtype) for k, (shape, dtype) in enumerate(code.values)
         )
         columns = tuple(name if k in code.fields else "" for k, name in enumerate(self.entry.columns))
-        return replace(self, entry=replace(self.entry, columns=columns, values=values, refusals=refusals))
+        entry = replace(self.entry, values=values, refusals=refusals, kept=code.kept)
+        return replace(self, entry=replace(entry, columns=(*columns, *(feature.column for feature in entry.kept_features))))
 
     @property
     def passes(self) -> dict[str, Any]:
@@ -79,6 +83,14 @@ class StoreOptions:
             )
         if self.layout not in LAYOUTS:
             raise RankError(f"compile(store_layout={self.layout!r}): give one of {', '.join(LAYOUTS)}")
+
+    def check_target(self, name: str, machine: str, needs: Sequence[str]) -> None:
+        """Raise RankError for a store under a target that does not run here: the code that is compiled makes the store."""
+        if self.key is not None and (lacks := lacking(machine, needs)):
+            raise RankError(
+                f"compile(target={name!r}, items=...): the store of the items is made by the code that is compiled, and {lacks}; compile on "
+                "such a machine, or leave items and item_key out"
+            )
 
     def prepared(
         self, uses: Sequence[FieldUse], links: Sequence[LinkEntry], stages: Sequence[HostStage], item_bytes: Callable[[str], int]

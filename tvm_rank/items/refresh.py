@@ -39,7 +39,8 @@ def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], 
     check_machine(manifest, str(folder))
     say("reading the items")
     entry = manifest.store[0]
-    names = dict.fromkeys(use.name for use in manifest.item_fields if not use.is_request)
+    fields = manifest.item_fields[: len(manifest.item_fields) - len(entry.kept_features)]
+    names = dict.fromkeys(use.name for use in fields if not use.is_request)
     arrays = read_items(items, entry.key, needed_columns(manifest.links, manifest.host_stages, names, ITEM))
     schema = stored_schema(folder)
     made: list[StoreEntry] = []
@@ -69,7 +70,7 @@ def stored_schema(folder: pathlib.Path) -> pa.Schema:
 def check_types(old: StoreEntry, schema: pa.Schema, columns: Mapping[str, pa.Array], names: Sequence[str]) -> None:
     """Raise InputError, with all differences, unless the new columns have the types of the old ones."""
     types = {field.name: type_name(field.type) for field in schema} | {entry.name: entry.type for entry in old.records}
-    pairs = [(old.key, old.key), *((was, now) for was, now in zip(old.columns, names, strict=True) if was)]
+    pairs = [(old.key, old.key), *((was, now) for was, now in zip(old.columns[: len(names)], names, strict=True) if was)]
     found = [(now, type_name(columns[now].type), types[was]) for was, now in pairs]
     wrong = [f"{name!r} is {now}, was {was}" for name, now, was in found if now != was]
     if wrong:

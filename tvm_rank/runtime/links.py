@@ -109,7 +109,7 @@ def _opened(folder: pathlib.Path, entry: ProgramEntry, library: Any, threads: in
         ids=(),
         numbers=(),
         texts=tuple((name, False) for name in entry.texts),
-        constants={name: _vectors(folder, constants) for name, constants in entry.constants.items()},
+        constants={name: vectors(folder, constants) for name, constants in entry.constants.items()},
         refusals={name: tuple(Refusal(feature=f, rule=r) for f, r in pairs) for name, pairs in entry.refusals.items()},
         block_rows=1,  # of what collects ids, which there are none of
     )
@@ -117,7 +117,7 @@ def _opened(folder: pathlib.Path, entry: ProgramEntry, library: Any, threads: in
     return FeatureProgram(plan, kernels | {"check_columns": kernel(library, "check_columns")}, threads)
 
 
-def _vectors(folder: pathlib.Path, entry: ConstantEntry) -> Constants:
+def vectors(folder: pathlib.Path, entry: ConstantEntry) -> Constants:
     contents = (folder / HOST / entry.file).read_bytes()
     if len(contents) != entry.size:
         raise ArtifactError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+from collections.abc import Sequence
 
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError
@@ -21,12 +22,15 @@ def cpu_flags() -> frozenset[str]:
 
 def check_machine(manifest: Manifest, where: str) -> None:
     """Raise ArtifactError when this machine lacks what the code of the artifact needs."""
-    recompile = "compile it for this machine, or with a smaller target such as x86-64-v3"
-    if manifest.machine != platform.machine():
-        raise ArtifactError(
-            f"{where}: compiled for {manifest.machine} (target {manifest.target}), this machine is {platform.machine()}; {recompile}"
-        )
+    if lacks := lacking(manifest.machine, manifest.needs):
+        recompile = "compile it for this machine, or with a smaller target such as x86-64-v3"
+        raise ArtifactError(f"{where}: compiled for {manifest.machine} (target {manifest.target}), {lacks}; {recompile}")
+
+
+def lacking(machine: str, needs: Sequence[str]) -> str:
+    """Why code for a machine with these CPU flags does not run here; "" when it does."""
+    if machine != platform.machine():
+        return f"this machine is {platform.machine()}"
     flags = cpu_flags()
-    missing = [flag for flag in manifest.needs if flag not in flags] if flags else []
-    if missing:
-        raise ArtifactError(f"{where}: compiled for {manifest.target}; this CPU lacks {', '.join(missing)}; {recompile}")
+    missing = [flag for flag in needs if flag not in flags] if flags else []
+    return f"this CPU lacks {', '.join(missing)}" if missing else ""
