@@ -187,15 +187,15 @@ class ColumnKernel:
         stack = value.args[1]
         if stack not in self.stacks:
             self.stacks.append(stack)
-        combiner, dim, name = str(value.attrs["combiner"]), int(stack.ty.shape.values[1]), f"stack{self.stacks.index(stack)}"
+        combiner, name, form = str(value.attrs["combiner"]), f"stack{self.stacks.index(stack)}", op.table_format(value)
         if op.is_call(value, op_sequences.LOOKUP):
-            return padded.PaddedEmbeddings(combiner, dim, name, int(value.attrs["length"]))
-        return Pool(combiner, dim, name)
+            return padded.PaddedEmbeddings(combiner, name, form, int(value.attrs["length"]))
+        return Pool(combiner, name, form)
 
     def prim_func(self, name: str):
         """The kernel."""
         inputs = [
-            kernel.Argument(f"stack{k}", tuple(int(extent) for extent in stack.ty.shape.values), "float32")
+            kernel.Argument(f"stack{k}", tuple(int(extent) for extent in stack.ty.shape.values), str(stack.ty.dtype))
             for k, stack in enumerate(self.stacks)
         ]
         operator = "rank.features"

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from tvm_rank.artifact.artifact import Artifact
-from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, StackEntry, this_build
+from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, StackEntry, TableEntry, this_build
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError, RankError
@@ -22,6 +22,7 @@ from tvm_rank.features import BLOCK_ROWS
 from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
+from tvm_rank.ops.table_rows import FP32, row_bytes
 
 if TYPE_CHECKING:
     from tvm_rank.code import Code
@@ -48,6 +49,7 @@ def compile(
     memory_budget: int | None = None,
     target: object = "cpu",
     precision: str = "fp32",
+    table_precision: str | Mapping[str, str] = "fp32",
     tuning: object = None,
     hash_function: str | None = None,
     base_dir: str | os.PathLike[str] | None = None,
@@ -60,7 +62,8 @@ def compile(
     features: fg.json as a path or dict · model: ONNX file or proto, whose inputs are named after features or groups · tables: a
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu" (this
     machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · tuning: what `tvm-rank tune` found, a path or a
-    `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's defaults · hash_function: "std" or
+    `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's defaults · table_precision: "fp32",
+    "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with "*" for those that it does not name · hash_function: "std" or
     "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that
     requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by
     side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense", or "auto", the most that fits
@@ -80,15 +83,14 @@ def compile(
     options.check_target(resolved.name, resolved.machine, resolved.needs)
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
-    brought = _read(features, model, tables, reading)
+    brought = _read(features, model, tables, reading, table_precision)
     say("building the graph")
     graph, brought = _graph(brought)
     sizes = partial(item_bytes, graph.mod, resolved.tvm_target, schedule)
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
     code = generate(graph.mod, resolved.tvm_target, say, passes, brought.links.functions)
-    if stored is not None:
-        stored = _computed_ahead(stored, brought.config, code)
+    stored = None if stored is None else _computed_ahead(stored, brought.config, code)
     manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
     return _artifact(brought, code, dataclasses.replace(manifest, schedule=code.schedule), _config_text(features), stored)
 
@@ -130,13 +132,15 @@ class _Brought:
     stacks: tuple[Stack, ...]
 
 
-def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) -> _Brought:
+def _read(
+    features: Any, model: Any, tables: Any, reading: Mapping[str, Any], table_precision: str | Mapping[str, str] = FP32
+) -> _Brought:
     """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables. `reading`: the
     keyword arguments of `load_config`."""
     from tvm_rank.frontend.binding import bind_inputs, table_needs
     from tvm_rank.frontend.links import build_links
     from tvm_rank.frontend.onnx_model import import_model
-    from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks
+    from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks, table_precisions
     from tvm_rank.frontend.unused_inputs import without_unused_inputs
 
     links, last = chain_of(load_config(features, **reading))
@@ -159,7 +163,7 @@ def _read(features: Any, model: Any, tables: Any, reading: Mapping[str, Any]) ->
         dense=dense,
         bindings=bindings,
         tables=opened,
-        stacks=plan_stacks(needs, opened),
+        stacks=plan_stacks(needs, opened, table_precisions(table_precision, needs)),
     )
 
 
@@ -204,8 +208,20 @@ def _manifest(
 
 
 def _stack_entry(stack: Stack) -> StackEntry:
-    rows = dict(zip(stack.names, stack.row_offsets, strict=True))
-    return StackEntry(file=f"tables/stack_{stack.dim}.bin", rows=stack.rows, dim=stack.dim, tables=rows)
+    """The entry of a stack; the errors of its tables are known when it is written."""
+    ends = [*stack.row_offsets[1:], stack.rows]
+    tables = {
+        name: TableEntry(first_row=first, rows=end - first, largest_error=0.0, relative_error=0.0)
+        for name, first, end in zip(stack.names, stack.row_offsets, ends, strict=True)
+    }
+    return StackEntry(
+        file=f"tables/{stack.label}.bin",
+        rows=stack.rows,
+        dim=stack.dim,
+        precision=stack.precision,
+        row_bytes=row_bytes(stack.precision, stack.dim),
+        tables=tables,
+    )
 
 
 def _schedule(tuning: object, target: ResolvedTarget) -> Schedule:

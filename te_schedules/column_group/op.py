@@ -9,8 +9,9 @@
     rank.first_id(ids)                                  -> (rows, 1) int64
 
 `columns` is a descriptor table (fields, WORDS) int64 (`te_schedules/column.py`), `rows` a shape of one dimension, `stack` a stacked
-embedding table (all rows, dim) float32, `inputs` the results of the features that the column's `inputs` name. All are pure. A column's
-kind and constants ride in the attribute `column` (JSON) and in constant arguments, so the graph is complete without Python objects.
+embedding table, float32 (all rows, dim) or uint8 (all rows, row bytes) (`table_format.py`), `inputs` the results of the features that the
+column's `inputs` name. All are pure. A column's kind and constants ride in the attribute `column` (JSON) and in constant arguments, so
+the graph is complete without Python objects.
 
 They have no legalization of their own: how many of them share a kernel is decided over the whole graph, by `LowerColumns`.
 """
@@ -26,6 +27,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Op
 
+from te_schedules.column_group.table_format import TableFormat
 from te_schedules.feature import OPERATORS, Column
 from te_schedules.operator import define
 
@@ -80,8 +82,7 @@ def _infer_feature(call: relax.Call, _builder) -> relax.Type:
 
 
 def _infer_lookup(call: relax.Call, _builder) -> relax.Type:
-    ids, stack = call.args
-    return relax.TensorType([ids.ty.fields[1].shape.values[0], stack.ty.shape.values[1]], "float32")
+    return relax.TensorType([call.args[0].ty.fields[1].shape.values[0], table_format(call).dim], "float32")
 
 
 def _infer_first_id(call: relax.Call, _builder) -> relax.Type:
@@ -111,9 +112,15 @@ def feature(columns: relax.Expr, rows, column: Column, inputs: Sequence[relax.Ex
     )
 
 
-def lookup(ids: relax.Expr, stack: relax.Expr, *, combiner: str, table: str, table_row: int) -> relax.Call:
-    """Pooled rows of `table`, which begins at row `table_row` of the stack."""
-    return relax.Call(_LOOKUP, [ids, stack], attrs=_attrs(combiner=combiner, table=table, table_row=table_row))
+def lookup(ids: relax.Expr, stack: relax.Expr, form: TableFormat, *, combiner: str, table: str, table_row: int) -> relax.Call:
+    """Pooled rows of `table`, which begins at row `table_row` of the stack, whose rows have the form `form`."""
+    attrs = _attrs(combiner=combiner, table=table, table_row=table_row, precision=form.precision, dim=form.dim)
+    return relax.Call(_LOOKUP, [ids, stack], attrs=attrs)
+
+
+def table_format(call: relax.Call) -> TableFormat:
+    """The form of the rows that a lookup reads, also one of a sequence."""
+    return TableFormat(str(call.attrs["precision"]), int(call.attrs["dim"]))
 
 
 def first_id(ids: relax.Expr) -> relax.Call:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from te_schedules.column_group.op import table_format
+from te_schedules.column_group.table_format import TableFormat
 from te_schedules.operator import define
 
 LOOKUP, IDS, NUMBERS, LENGTH = "rank.sequence_lookup", "rank.sequence_ids", "rank.sequence_numbers", "rank.sequence_length"
@@ -24,7 +26,7 @@ def _rows(call: relax.Call):
 
 
 def _infer_lookup(call: relax.Call, _builder) -> relax.Type:
-    return relax.TensorType([_rows(call), int(call.attrs["length"]), call.args[1].ty.shape.values[1]], "float32")
+    return relax.TensorType([_rows(call), int(call.attrs["length"]), table_format(call).dim], "float32")
 
 
 def _infer_ids(call: relax.Call, _builder) -> relax.Type:
@@ -50,9 +52,12 @@ def _call(operator, arguments: list[relax.Expr], **values) -> relax.Call:
     return relax.Call(operator, arguments, attrs=tvm.ir.make_node("ir.DictAttrs", **values))
 
 
-def lookup(ids: relax.Expr, stack: relax.Expr, *, combiner: str, table: str, table_row: int, length: int) -> relax.Call:
+def lookup(
+    ids: relax.Expr, stack: relax.Expr, form: TableFormat, *, combiner: str, table: str, table_row: int, length: int
+) -> relax.Call:
     """The embeddings of each element, its ids pooled by `combiner`."""
-    return _call(_LOOKUP, [ids, stack], combiner=combiner, table=table, table_row=table_row, length=length)
+    more = {"precision": form.precision, "dim": form.dim}
+    return _call(_LOOKUP, [ids, stack], combiner=combiner, table=table, table_row=table_row, length=length, **more)
 
 
 def ids(values: relax.Expr, length: int) -> relax.Call:

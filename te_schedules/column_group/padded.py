@@ -15,6 +15,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.column_group.rows import Place, kept_ids, lanes
+from te_schedules.column_group.table_format import Span, TableFormat, TableRow, span_of
 
 Expr = Any
 
@@ -70,8 +71,8 @@ class PaddedEmbeddings:
     """The ids of each element pooled, in columns out .. out + dim of an output (rows, length, width). Ints: `out`, `table_row`."""
 
     combiner: str
-    dim: int
     stack: str
+    form: TableFormat  # of the stack's rows
     length: int
 
     def emit(self, block, scope, section) -> None:
@@ -92,7 +93,7 @@ class _Embeddings(ElementReader):
         self.weighted = section.kind.has_weights and sink.combiner != "max"
 
     def _put(self, row, place, value: Callable[[Expr], Expr]) -> None:
-        lanes(self.sink.dim, lambda v: T.buffer_store(self.out, value(v), [row, place, self.first + v]))
+        lanes(self.sink.form.dim, lambda v: T.buffer_store(self.out, value(v), [row, place, self.first + v]))
 
     def begin(self, row, place) -> None:
         self.total = intrin.local("float32", 0.0)
@@ -100,15 +101,23 @@ class _Embeddings(ElementReader):
         self._put(row, place, lambda _v: initial)
 
     def accept(self, number, weight, row, place) -> None:
-        combiner, entry = self.sink.combiner, intrin.let(self.table_row + number)
+        form, address = self.sink.form, intrin.let(intrin.address_of_row(self.table, self.table_row + number))
+        for span in form.spans():
+            with form.imports(span.lanes), T.serial(T.int64(span.times)) as chunk:
+                at = T.int64(span.first) + chunk * T.int64(span.count)
+                self._add(TableRow(form.precision, address), weight if self.weighted else None, [row, place], at, span)
         share = weight if self.weighted else T.float32(1)
+        intrin.assign(self.total, self.total[0] + (share * share if self.sink.combiner == "sqrtn" else share))
 
-        def sum_of(v):
-            before, value = self.out[row, place, self.first + v], self.table[entry, v]
-            return T.max(before, value) if combiner == "max" else before + (value * share if self.weighted else value)
-
-        self._put(row, place, sum_of)
-        intrin.assign(self.total, self.total[0] + (share * share if combiner == "sqrtn" else share))
+    def _add(self, entry: TableRow, weight, element: list[Expr], at, span: Span) -> None:
+        """Emit what the span of a table row that begins at number `at` adds to an element."""
+        numbers = T.alloc_buffer((span.lanes,), "float32", scope=intrin.LOCAL_SCOPE)
+        share, value = entry.times(weight, span.lanes), entry.lanes(at, span.lanes)
+        T.buffer_store(numbers, value if share is None else value * share, [span_of(T.int64(0), span.lanes)])
+        with T.vectorized(T.int64(span.count)) as v:
+            place = (*element, self.first + at + v)
+            before = self.out[place]
+            T.buffer_store(self.out, T.max(before, numbers[v]) if self.sink.combiner == "max" else before + numbers[v], place)
 
     def end(self, row, place) -> None:
         combiner = self.sink.combiner

@@ -17,7 +17,8 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.column_group.rows import LANES, IdReader, Place, lanes, read_ids
+from te_schedules.column_group.rows import IdReader, Place, lanes, read_ids
+from te_schedules.column_group.table_format import Span, TableFormat, TableRow, span_of
 
 NOBODY = -1
 
@@ -34,8 +35,8 @@ class Pool:
     """
 
     combiner: str
-    dim: int
     stack: str  # the name of the stacked table's buffer
+    form: TableFormat  # of the stack's rows
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
@@ -56,7 +57,7 @@ class _Queue(IdReader):
         self.out = place.tensor(block)
         self.table = block.buffers.extra[pool.stack]
         size = block.knobs.queue_ids
-        self.rows = intrin.array(size, "int64")
+        self.rows = intrin.array(size, "int64")  # addresses
         self.owners = intrin.array(size, "int64")
         self.weights: Any = intrin.array(size, "float32") if self.weighted else None
         self.length = intrin.local("int64", 0)
@@ -70,20 +71,20 @@ class _Queue(IdReader):
 
     def accept(self, number, weight, row) -> None:
         """Emit the entry of an id."""
-        owner, at, row = row, self.length, intrin.let(self.table_row + number)
+        at, entry = self.length, intrin.let(intrin.address_of_row(self.table, self.table_row + number))
         with T.If(at[0] == T.int64(self.block.knobs.queue_ids)), T.Then():
             self.flush(is_last=False)
         if self.block.knobs.prefetch:
-            intrin.prefetch(intrin.address_of_row(self.table, row))
-        T.buffer_store(self.rows, row, [at[0]])
-        T.buffer_store(self.owners, owner, [at[0]])
+            intrin.prefetch(entry)
+        T.buffer_store(self.rows, entry, [at[0]])
+        T.buffer_store(self.owners, row, [at[0]])
         if self.weighted:
             T.buffer_store(self.weights, weight, [at[0]])
         intrin.assign(self.length, at[0] + T.int64(1))
 
     def nothing(self, row) -> None:
         """Emit the zeros of a row without ids."""
-        lanes(self.pool.dim, lambda v: self.write(row, v, T.float32(0)))
+        lanes(self.pool.form.dim, lambda v: self.write(row, v, T.float32(0)))
 
     def close(self) -> None:
         """Emit the pooling of what is left."""
@@ -112,31 +113,28 @@ class _Queue(IdReader):
             intrin.assign(total, total[0] + self.open_total[0])
         stays = T.bool(False) if is_last else end == self.length[0]
         divisor = intrin.let(T.if_then_else(stays, T.float32(1), self._divisor(total[0])))
-        chunks, rest = divmod(self.pool.dim, LANES)
-        if chunks:
-            with T.serial(T.int64(chunks)) as chunk:
-                self._pool_lanes(owner, begin, end, is_open, divisor, chunk * T.int64(LANES), LANES)
-        if rest:
-            self._pool_lanes(owner, begin, end, is_open, divisor, T.int64(chunks * LANES), rest)
+        for span in self.pool.form.spans():
+            with T.serial(T.int64(span.times)) as chunk:
+                self._pool_lanes(owner, begin, end, is_open, divisor, T.int64(span.first) + chunk * T.int64(span.count), span)
         intrin.assign(self.open_row, T.if_then_else(stays, owner, T.int64(NOBODY)))
         intrin.assign(self.open_total, total[0])
 
-    def _pool_lanes(self, owner, begin, end, is_open, divisor, at, width: int) -> None:
-        """Emit the pooling of `width` elements from element `at` on."""
+    def _pool_lanes(self, owner, begin, end, is_open, divisor, at, span: Span) -> None:
+        """Emit the pooling of the numbers of a span, which begins at number `at` of the rows."""
         is_max = self.pool.combiner == "max"
-        pooled = T.alloc_buffer((width,), "float32", scope=intrin.LOCAL_SCOPE)
+        pooled = T.alloc_buffer((span.lanes,), "float32", scope=intrin.LOCAL_SCOPE)
         start = tirx.const(-math.inf if is_max else 0.0, "float32")
-        with T.vectorized(T.int64(width)) as v:
+        with T.vectorized(T.int64(span.lanes)) as v:
             T.buffer_store(pooled, start, [v])
-        with T.If(is_open), T.Then(), T.vectorized(T.int64(width)) as v:
+        with T.If(is_open), T.Then(), T.vectorized(T.int64(span.count)) as v:
             T.buffer_store(pooled, self.out[owner, self.first + at + v], [v])
-        with T.serial(begin, end) as k:
-            row = intrin.let(self.rows[k])
-            weight = intrin.let(self.weights[k]) if self.weighted else None
-            with T.vectorized(T.int64(width)) as v:
-                value = self.table[row, at + v] if weight is None else self.table[row, at + v] * weight
-                T.buffer_store(pooled, T.max(pooled[v], value) if is_max else pooled[v] + value, [v])
-        self._store(owner, divisor, at, width, pooled)
+        every = span_of(T.int64(0), span.lanes)
+        with self.pool.form.imports(span.lanes), T.serial(begin, end) as k:
+            row = TableRow(self.pool.form.precision, intrin.let(self.rows[k]))
+            share = row.times(intrin.let(self.weights[k]) if self.weighted else None, span.lanes)
+            value = row.lanes(at, span.lanes) if share is None else row.lanes(at, span.lanes) * share
+            T.buffer_store(pooled, T.max(pooled[every], value) if is_max else pooled[every] + value, [every])
+        self._store(owner, divisor, at, span.count, pooled)
 
     def _store(self, owner, divisor, at, width: int, pooled) -> None:
         """Emit the division, which rows of one id do without, and the store."""
@@ -165,7 +163,7 @@ class _Queue(IdReader):
             value = self.out[owner, self.first + v]
             return T.if_then_else(divisor == T.float32(0), T.float32(0), value / divisor)
 
-        lanes(self.pool.dim, lambda v: self.write(owner, v, divided(v)))
+        lanes(self.pool.form.dim, lambda v: self.write(owner, v, divided(v)))
 
     def _total(self, begin, end):
         """The sum of the weights of the queued ids [begin, end), or of their squares; a mutable local."""

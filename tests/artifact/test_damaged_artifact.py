@@ -118,13 +118,13 @@ def test_every_flipped_bit_of_the_manifest_is_found_or_means_nothing(copy: pathl
     [
         ("", "manifest.json is damaged"),
         ("{", "manifest.json is damaged"),
-        ("[]", "schema None, this build reads schema 4"),
+        ("[]", "schema None, this build reads schema 5"),
         ("null", "schema None"),
         ("[" * 100_000, "manifest.json is damaged"),
-        ('{"schema": 1}', "schema 1, this build reads schema 4; compile the artifact again with `tvm-rank compile`"),
+        ('{"schema": 1}', "schema 1, this build reads schema 5; compile the artifact again with `tvm-rank compile`"),
         ('{"schema": "1"}', "schema '1'"),
         ('{"schema": true}', "schema True"),
-        ('{"schema": 4}', "its checksum differs"),
+        ('{"schema": 5}', "its checksum differs"),
         (b"\xff\xfe", "manifest.json cannot be read"),
     ],
 )
@@ -161,13 +161,16 @@ def test_a_value_of_another_type_at_any_place_of_the_manifest_is_refused(saved: 
     assert tried > 150
 
 
+TABLE = {"first_row": 10**9, "rows": 1, "largest_error": 0.0, "relative_error": 0.0}
 NONSENSE = {
     "dtype": ("outputs", 0, "dtype", "float31", "output 'score' has the dtype 'float31'"),
     "negative-extent": ("outputs", 0, "shape", [-1], "output 'score' has the shape"),
     "unknown-extent": ("outputs", 0, "shape", ["M"], "output 'score' has the shape"),
     "no-rows": ("stacks", 0, "rows", 0, "has 0 rows"),
     "no-width": ("stacks", 0, "dim", -4, "dim -4"),
-    "table-outside": ("stacks", 0, "tables", {"city": 10**9}, "tables that begin at"),
+    "table-outside": ("stacks", 0, "tables", {"city": TABLE}, "tables that begin at"),
+    "precision": ("stacks", 0, "precision", "fp8", "has the precision 'fp8'"),
+    "row-bytes": ("stacks", 0, "row_bytes", 15, "'fp32', 15 bytes a row"),
     "side": ("item_fields", 0, "side", "house", "has the side 'house'"),
     "role": ("item_fields", 0, "role", "colour", "the role 'colour'"),
     "item-for-request": ("request_fields", 0, "side", "item", "request_fields has an item field"),

@@ -18,7 +18,7 @@ import small_model
 import tvm_rank
 from tvm_rank.artifact import store
 from tvm_rank.errors import ArtifactError
-from tvm_rank.frontend import tables as tables_module
+from tvm_rank.frontend import write_stack as writing
 
 
 def scores(path: pathlib.Path) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_the_stages_are_texts_and_the_tables_are_rows(saved: pathlib.Path):
     (stack,) = store.read(saved).stacks
     rows = np.fromfile(saved / stack.file, "<f4").reshape(stack.rows, stack.dim)
     for name, table in small_model.tables().items():
-        first = stack.tables[name]
+        first = stack.tables[name].first_row
         assert np.array_equal(rows[first : first + len(table)], table)
 
 
@@ -132,7 +132,7 @@ def test_a_failed_save_leaves_the_old_artifact_whole(
         raise error
 
     if place == "tables":
-        monkeypatch.setattr(tables_module, "write_stack", fail)
+        monkeypatch.setattr(writing, "write_stack", fail)
     elif place == "manifest":
         monkeypatch.setattr(tvm_rank.Artifact, "_finish", fail)
     else:
@@ -161,7 +161,7 @@ def test_a_failed_first_save_leaves_nothing(
     def fail(*_args: Any, **_more: Any) -> None:
         raise FAILURES[failure]
 
-    monkeypatch.setattr(tables_module, "write_stack", fail)
+    monkeypatch.setattr(writing, "write_stack", fail)
     with pytest.raises(BaseException, match=r"No space left|^$|3|a bug"):
         quick.save(tmp_path / "artifact")
     assert os.listdir(tmp_path) == []

@@ -20,7 +20,7 @@ def test_the_summary_says_what_goes_in_and_what_comes_out(tvm_rank_command: Call
     text = tvm_rank_command("inspect", shop.artifact).out
     manifest = store.read(shop.artifact)
     parts = [part.splitlines()[0].split("  ")[0] for part in text.split("\n\n")]
-    assert parts == ["artifact", "inputs", "outputs", "tables (float32)", "column groups", "kernels", "files"]
+    assert parts == ["artifact", "inputs", "outputs", "tables", "column groups", "kernels", "files"]
     assert f"schema {manifest.schema}" in text
     assert all(flag in text for flag in manifest.needs)
     for use in (*manifest.request_fields, *manifest.item_fields):

@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tvm_rank.errors import ArtifactError, ModelError
-from tvm_rank.frontend.tables import Stack, TableNeed, check_tables, open_stack, open_tables, plan_stacks, write_stack
+from tvm_rank.errors import ModelError
+from tvm_rank.frontend.tables import Stack, TableNeed, check_tables, open_tables, plan_stacks
+from tvm_rank.frontend.write_stack import write_stack
 
 
 def table(rows: int, dim: int, dtype=np.float32) -> np.ndarray:
     """Row i, column j holds i + j / 100, so that every cell tells its place."""
     return (np.arange(rows)[:, None] + np.arange(dim) / 100).astype(dtype)
+
+
+def written(path, dim: int) -> np.ndarray:
+    """A written stack of float32."""
+    return np.fromfile(path, "<f4").reshape(-1, dim)
 
 
 def problems_of(call, *args, **options) -> tuple[str, ...]:
@@ -152,7 +158,7 @@ def test_a_written_stack_holds_every_table_at_its_offset_as_float32(tmp_path):
     }
     (stack,) = plan_stacks({name: need(4, array.shape[0]) for name, array in tables.items()}, tables)
     write_stack(stack, tables, tmp_path / "stack.f32")
-    got = open_stack(tmp_path / "stack.f32", stack.rows, 4)
+    got = written(tmp_path / "stack.f32", 4)
     assert (tmp_path / "stack.f32").stat().st_size == stack.rows * 16
     for name, array in tables.items():
         first = stack.row_offset(name)
@@ -161,7 +167,7 @@ def test_a_written_stack_holds_every_table_at_its_offset_as_float32(tmp_path):
 
 def test_a_stack_is_written_in_bounded_memory(tmp_path, monkeypatch):
     chunk = 1 << 18
-    monkeypatch.setattr("tvm_rank.frontend.tables.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("tvm_rank.frontend.write_stack.CHUNK_BYTES", chunk)
     rows = 20 * chunk // 64 + 3  # 20 chunks and a bit as float32
     file = np.lib.format.open_memmap(tmp_path / "t.npy", mode="w+", dtype=np.float64, shape=(rows, 16))
     file[::1000, 0] = np.arange(len(file[::1000]))
@@ -173,28 +179,11 @@ def test_a_stack_is_written_in_bounded_memory(tmp_path, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * chunk
-    np.testing.assert_array_equal(open_stack(tmp_path / "stack", rows, 16), file.astype(np.float32))
+    np.testing.assert_array_equal(written(tmp_path / "stack", 16), file.astype(np.float32))
 
 
 def test_a_float64_beyond_float32_becomes_infinite_without_a_warning(tmp_path, recwarn):
     tables = {"t": np.array([[1e300, -1e300]])}
     write_stack(plan_stacks({"t": need(2, 1)}, tables)[0], tables, tmp_path / "stack")
-    assert open_stack(tmp_path / "stack", 1, 2).tolist() == [[np.inf, -np.inf]]
+    assert written(tmp_path / "stack", 2).tolist() == [[np.inf, -np.inf]]
     assert not recwarn.list
-
-
-def test_an_opened_stack_is_mapped_copy_on_write(tmp_path):
-    tables = {"t": table(3, 4)}
-    write_stack(plan_stacks({"t": need(4, 3)}, tables)[0], tables, tmp_path / "stack")
-    stack = open_stack(tmp_path / "stack", 3, 4)
-    assert isinstance(stack, np.memmap)
-    stack[0, 0] = 99
-    assert open_stack(tmp_path / "stack", 3, 4)[0, 0] == 0
-
-
-def test_a_stack_of_another_size_or_none_is_refused(tmp_path):
-    (tmp_path / "stack").write_bytes(b"\0" * 47)
-    with pytest.raises(ArtifactError, match=r"stack: has 47 bytes, wanted 48 for \(3, 4\) float32; compile again"):
-        open_stack(tmp_path / "stack", 3, 4)
-    with pytest.raises(ArtifactError, match="none: cannot be opened: No such file or directory; compile again"):
-        open_stack(tmp_path / "none", 3, 4)

@@ -34,9 +34,14 @@ def engine_of(
     features: Mapping[str, Any],
     widths: Mapping[str, int | None],
     tables: Mapping[str, np.ndarray] | None,
+    table_precision: str | Mapping[str, str] = "fp32",
+    target: object = "cpu",
     **options,
 ):
     """The engine of the features, compiled with an identity model, saved to `folder` and loaded."""
     fg = {"features": [{"feature_name": name, **keys} for name, keys in features.items()]}
-    tvm_rank.compile(features=fg, model=identity_model(widths), tables=tables).save(folder / "artifact")
+    model = identity_model(widths)
+    tvm_rank.compile(features=fg, model=model, tables=tables, table_precision=table_precision, target=target).save(
+        folder / "artifact"
+    )
     return tvm_rank.load(folder / "artifact", **options)

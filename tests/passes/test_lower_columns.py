@@ -16,6 +16,7 @@ from tvm import relax, tirx
 from relay_passes.lower_columns import GROUPS, REFUSALS, LowerColumns
 from te_schedules.column import WORDS
 from te_schedules.column_group import op
+from te_schedules.column_group.table_format import TableFormat
 from tvm_rank import pipeline
 from tvm_rank.config.load import load_config
 from tvm_rank.lowering import column_of
@@ -67,7 +68,10 @@ class Graph:
         return self.bb.emit(op.feature(self.tables[side], self.rows[side], self.columns[name]))
 
     def lookup(self, name: str, dim: int, *, combiner: str = "mean", row: int = 0) -> relax.Var:
-        return self.bb.emit(op.lookup(self.feature(name), self.stacks[dim], combiner=combiner, table=f"t{row}", table_row=row))
+        form = TableFormat("fp32", dim)
+        return self.bb.emit(
+            op.lookup(self.feature(name), self.stacks[dim], form, combiner=combiner, table=f"t{row}", table_row=row)
+        )
 
     def concat(self, *parts: relax.Expr) -> relax.Var:
         return self.bb.emit(relax.op.concat(list(parts), axis=1))

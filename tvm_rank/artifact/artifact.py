@@ -16,7 +16,7 @@ import numpy as np
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.link import link
-from tvm_rank.artifact.manifest import FileEntry, Manifest, StoreEntry
+from tvm_rank.artifact.manifest import FileEntry, Manifest, StackEntry, StoreEntry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,25 +42,28 @@ class Artifact:
     def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
         """Write the artifact to the folder `path`, in place of an artifact that is there; with an item store, also make that.
 
-        Raises ArtifactError when something else is there, when no C++ compiler can link the code, or when writing fails; InputError when
-        the items cannot be stored.
+        Raises ArtifactError when something else is there, when no C++ compiler can link the code, or when writing fails; ModelError
+        for a table with a number that its precision cannot hold; InputError when the items cannot be stored.
         """
         made: list[StoreEntry] = []
+        stacks: list[StackEntry] = []
+        say = progress or (lambda _stage: None)
 
         def fill(folder: pathlib.Path) -> None:
-            self._fill(folder)
+            stacks.extend(self._fill(folder, say))
             if self.items is not None:
                 from tvm_rank.items.build import write_store
 
-                made.append(write_store(folder, self.manifest, self.items, progress or (lambda _stage: None)))
+                made.append(write_store(folder, self.manifest, self.items, say))
 
-        store.write(path, fill, lambda files: self._finish(files, made))
+        store.write(path, fill, lambda files: self._finish(files, stacks, made))
 
-    def _finish(self, files: dict[str, FileEntry], made: Sequence[StoreEntry]) -> Manifest:
-        return dataclasses.replace(self.manifest, files=files, store=tuple(made))
+    def _finish(self, files: dict[str, FileEntry], stacks: Sequence[StackEntry], made: Sequence[StoreEntry]) -> Manifest:
+        return dataclasses.replace(self.manifest, files=files, stacks=tuple(stacks), store=tuple(made))
 
-    def _fill(self, folder: pathlib.Path) -> None:
-        from tvm_rank.frontend.tables import write_stack
+    def _fill(self, folder: pathlib.Path, say: Callable[[str], None]) -> list[StackEntry]:
+        """Write the files but for the item store; gives the entries of the stacks, now with the errors of their tables."""
+        from tvm_rank.frontend.write_stack import write_stack
 
         with _quiet():
             link(self.executable, folder / store.LIBRARY, self.manifest.machine)
@@ -70,12 +73,19 @@ class Artifact:
             (folder / store.HOST).mkdir()
         for name, contents in self.host_files.items():
             (folder / store.HOST / name).write_bytes(contents)
-        (folder / "tables").mkdir()
-        for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):
-            write_stack(stack, self.tables, folder / entry.file)
         (folder / store.STAGES).mkdir()
         for name, text in self.stages.items():
             (folder / store.STAGES / f"{name}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+        (folder / "tables").mkdir()
+        written = []
+        for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):
+            errors = write_stack(stack, self.tables, folder / entry.file, say)
+            tables = {
+                name: dataclasses.replace(table, largest_error=errors[name].largest, relative_error=errors[name].relative_rms)
+                for name, table in entry.tables.items()
+            }
+            written.append(dataclasses.replace(entry, tables=tables))
+        return written
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
 from tvm_rank.host.link import ConstantEntry, LinkEntry, ProgramEntry
 from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
+from tvm_rank.ops.table_rows import PRECISIONS, row_bytes
 from tvm_rank.runtime.columns import NUMBER, ROLES, WEIGHTED, FieldUse
 
-SCHEMA = 4
+SCHEMA = 5
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
 COLUMNS, ROWS = "columns", "rows"
@@ -37,13 +38,27 @@ class OutputEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableEntry:
+    """A table in a stack: its first row and its rows; what its precision brings, as the largest absolute difference, and as the root mean
+    square of all differences in parts of that of its numbers."""
+
+    first_row: int
+    rows: int
+    largest_error: float
+    relative_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackEntry:
-    """Tables of one dim in one file of little-endian float32 (rows, dim); `tables` maps a table to its first row."""
+    """Tables of one dim and precision in one file: little-endian float32 (rows, dim), or, behind other precisions than fp32, uint8 (rows,
+    row_bytes) and PAD_BYTES more (`tvm_rank/ops/table_rows.py`)."""
 
     file: str
     rows: int
     dim: int
-    tables: Mapping[str, int]
+    precision: str
+    row_bytes: int
+    tables: Mapping[str, TableEntry]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,10 +232,11 @@ class Manifest:
             if output.dtype not in DTYPES:
                 raise ValueError(f"output {output.name!r} has the dtype {output.dtype!r}")
         for stack in self.stacks:
-            if stack.rows < 1 or stack.dim < 1 or not all(0 <= first < stack.rows for first in stack.tables.values()):
-                raise ValueError(
-                    f"{stack.file!r} has {stack.rows} rows, dim {stack.dim}, and tables that begin at {list(stack.tables.values())}"
-                )
+            starts = [table.first_row for table in stack.tables.values()]
+            if stack.rows < 1 or stack.dim < 1 or not all(0 <= first < stack.rows for first in starts):
+                raise ValueError(f"{stack.file!r} has {stack.rows} rows, dim {stack.dim}, and tables that begin at {starts}")
+            if stack.precision not in PRECISIONS or stack.row_bytes != row_bytes(stack.precision, stack.dim):
+                raise ValueError(f"{stack.file!r} has the precision {stack.precision!r}, {stack.row_bytes} bytes a row")
         for use in (*self.request_fields, *self.item_fields):
             if use.side not in SIDES or use.role not in ROLES:
                 raise ValueError(f"field {use.name!r} has the side {use.side!r} and the role {use.role!r}")

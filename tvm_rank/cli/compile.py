@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 def summary(manifest: Manifest, out: str, seconds: float) -> str:
     """What came out, a line for each matter."""
     tables = sum(len(stack.tables) for stack in manifest.stacks)
-    table_bytes = sum(stack.rows * stack.dim * 4 for stack in manifest.stacks)
+    table_bytes = sum(stack.rows * stack.row_bytes for stack in manifest.stacks)
     total = sum(entry.bytes for entry in manifest.files.values())
     lines = {
         "target": f"{manifest.target} ({manifest.machine}: {', '.join(manifest.needs) or 'no flags needed'})",

@@ -7,6 +7,7 @@ from typing import Any
 
 from tvm_rank.artifact.manifest import LAYOUTS, MATERIALIZED
 from tvm_rank.cli.features_options import add_features_options
+from tvm_rank.ops.table_rows import OTHERS
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -30,6 +31,13 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> Non
     parser.add_argument(
         "--memory-budget", type=int, metavar="BYTES", help="what --materialize auto may add to the store (default: 4 GiB)"
     )
+    parser.add_argument(
+        "--table-precision",
+        action="append",
+        default=[],
+        metavar="[TABLE=]PRECISION",
+        help="fp32, fp16, bf16, int8 or int4, for one table or for all others; may be repeated (default: fp32)",
+    )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     add_features_options(parser)
 
@@ -50,6 +58,9 @@ def compile_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "materialize": args.materialize,
         "memory_budget": args.memory_budget,
         "target": args.target,
+        "table_precision": {
+            table or OTHERS: precision for table, _, precision in (p.rpartition("=") for p in args.table_precision)
+        },
         "hash_function": args.hash_function,
         "base_dir": args.base_dir,
         "udfs": read_functions(args.functions),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tvm_rank.artifact.manifest import Manifest, StackEntry, StoreEntry
 from tvm_rank.artifact.store import ITEMS
 from tvm_rank.cli.text_table import size_text, text_table
+from tvm_rank.ops.table_rows import FP32
 
 SHOWN_TILES = ("lanes", "vectors", "accumulators", "chunk_bytes", "prefetch_steps")
 FLOAT_BYTES = 4
@@ -29,7 +30,8 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
         yield f"item store\n{store_text(manifest.store[0], manifest)}"
     if manifest.stacks:
         rows = [row for stack in manifest.stacks for row in _tables(stack)]
-        yield "tables (float32)\n" + text_table(["table", "rows", "dim", "size", "file", "first row"], rows)
+        head = ["table", "rows", "dim", "precision", "as float32", "size", "largest error", "relative error", "file", "first row"]
+        yield "tables\n" + text_table(head, rows)
     if manifest.groups:
         groups = [(*(str(g.get(key, "")) for key in ("kernel", "kind", "sink")), _count(g.get("columns"))) for g in manifest.groups]
         yield "column groups\n" + text_table(["kernel", "kind", "sink", "columns"], groups)
@@ -73,11 +75,11 @@ def _inputs(manifest: Manifest) -> list[list[str]]:
 
 
 def _tables(stack: StackEntry) -> Iterator[list[str | int]]:
-    """A row for each table of a stack; a table reaches to where the next one begins."""
-    starts = sorted(stack.tables.items(), key=lambda entry: entry[1])
-    for k, (name, first) in enumerate(starts):
-        rows = (starts[k + 1][1] if k + 1 < len(starts) else stack.rows) - first
-        yield [name, rows, stack.dim, size_text(rows * stack.dim * FLOAT_BYTES), stack.file, first]
+    """A row for each table of a stack."""
+    for name, table in stack.tables.items():
+        sizes = [size_text(table.rows * bytes_of_row) for bytes_of_row in (stack.dim * FLOAT_BYTES, stack.row_bytes)]
+        errors = [f"{error:.2g}" if stack.precision != FP32 else "-" for error in (table.largest_error, table.relative_error)]
+        yield [name, table.rows, stack.dim, stack.precision, *sizes, *errors, stack.file, table.first_row]
 
 
 def store_text(store: StoreEntry, manifest: Manifest) -> str:

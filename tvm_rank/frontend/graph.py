@@ -20,6 +20,7 @@ from tvm import relax, tirx
 from relay_passes.sides import CROSSED_FIELDS
 from te_schedules.column import WORDS
 from te_schedules.column_group import op, op_sequences
+from te_schedules.column_group.table_format import TableFormat
 from te_schedules.feature import Column
 from tvm_rank.config.dag import in_order
 from tvm_rank.config.spec import Feature, FeatureConfig
@@ -49,12 +50,13 @@ class _Builder:
     def __init__(self, config: FeatureConfig, stacks: Sequence[Stack]):
         self.config = config
         self.request, self.item = tirx.Var("R", "int64"), tirx.Var("N", "int64")
-        self.tables: dict[str, tuple[int, relax.Var]] = {}
+        self.tables: dict[str, tuple[int, relax.Var, TableFormat]] = {}  # first row, stack, form of its rows
         self.stacks = []
         for stack in stacks:
-            var = relax.Var(f"stack_{stack.dim}", relax.TensorType([stack.rows, stack.dim], "float32"))
+            var = relax.Var(stack.label, relax.TensorType(list(stack.shape), stack.dtype.name))
             self.stacks.append(var)
-            self.tables |= {name: (row, var) for name, row in zip(stack.names, stack.row_offsets, strict=True)}
+            form = TableFormat(stack.precision, stack.dim)
+            self.tables |= {name: (row, var, form) for name, row in zip(stack.names, stack.row_offsets, strict=True)}
         self.bb = relax.BlockBuilder()
         self.emitted: dict[tuple[str, bool], relax.Var] = {}
 
@@ -139,8 +141,8 @@ class _Builder:
             return self.bb.emit(self._elements(feature, kind, ids))
         if feature.embedding is None:
             return ids
-        row, stack = self.tables[feature.embedding.table]
-        call = op.lookup(ids, stack, combiner=feature.embedding.combiner, table=feature.embedding.table, table_row=row)
+        row, stack, form = self.tables[feature.embedding.table]
+        call = op.lookup(ids, stack, form, combiner=feature.embedding.combiner, table=feature.embedding.table, table_row=row)
         return self.bb.emit(call)
 
     def _elements(self, feature: Feature, kind: str, values: relax.Var) -> relax.Call:
@@ -151,9 +153,11 @@ class _Builder:
             return op_sequences.ids(values, length)
         if feature.embedding is None:
             return op_sequences.numbers(values, length, feature.numbers)
-        row, stack = self.tables[feature.embedding.table]
         embedding = feature.embedding
-        return op_sequences.lookup(values, stack, combiner=embedding.combiner, table=embedding.table, table_row=row, length=length)
+        row, stack, form = self.tables[embedding.table]
+        return op_sequences.lookup(
+            values, stack, form, combiner=embedding.combiner, table=embedding.table, table_row=row, length=length
+        )
 
     def _beside(self, binding: Binding) -> relax.Expr:
         """How many elements a sequence has, or where it has one."""

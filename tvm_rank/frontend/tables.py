@@ -1,21 +1,19 @@
-"""Embedding tables: open them without reading them, check them against the features, stack those of one width into one file."""
+"""Embedding tables: open them without reading them, check them against the features, stack those of one width and precision."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
-from tvm_rank.errors import ArtifactError, ModelError
+from tvm_rank.errors import ModelError, RankError
 from tvm_rank.frontend.nearest import did_you_mean
 from tvm_rank.frontend.safetensors_file import open_safetensors
-
-STACK_DTYPE = np.dtype("<f4")
-CHUNK_BYTES = 1 << 24  # of float32 rows that are converted and written at a time: what write_stack holds in memory
+from tvm_rank.ops.table_rows import FP32, OTHERS, PRECISIONS, row_bytes
 
 # Floats that become float32 when they are stacked: the narrow ones exactly, float64 rounded to nearest (beyond float32: inf).
 FLOATS = tuple(np.dtype(t) for t in (np.float32, np.float16, ml_dtypes.bfloat16, np.float64))
@@ -32,12 +30,29 @@ class TableNeed:
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Tables of one width, one after the other in a (rows, dim) array: id i of `names[k]` is row `row_offsets[k]` + i."""
+    """Tables of one width and precision, one after the other: id i of `names[k]` is row `row_offsets[k]` + i. fp32 is a float32 array
+    (rows, dim), what else is uint8 (rows, row bytes)."""
 
     dim: int
     names: tuple[str, ...]
     row_offsets: tuple[int, ...]
     rows: int
+    precision: str = FP32
+
+    @property
+    def label(self) -> str:
+        """Its name in graphs and files."""
+        return f"stack_{self.dim}" + ("" if self.precision == FP32 else f"_{self.precision}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the array."""
+        return self.rows, self.dim if self.precision == FP32 else row_bytes(self.precision, self.dim)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the array."""
+        return np.dtype(np.float32 if self.precision == FP32 else np.uint8)
 
     def row_offset(self, name: str) -> int:
         """The row of id 0 of the table `name`. KeyError when it is in another stack."""
@@ -127,36 +142,29 @@ def check_tables(
         raise ModelError(source, problems)
 
 
-def plan_stacks(needed: Mapping[str, TableNeed], tables: Mapping[str, np.ndarray]) -> tuple[Stack, ...]:
-    """One stack per width, narrow ones first, each with its tables in the order of `needed`, every table once."""
+def table_precisions(wanted: str | Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """{table: precision} of all tables. wanted: one for all, or {table: precision}, where OTHERS stands for those that it does not name
+    (else fp32). Raises RankError with all that is wrong."""
+    given = {OTHERS: wanted} if isinstance(wanted, str) else dict(wanted)
+    wrong = {name: precision for name, precision in given.items() if precision not in PRECISIONS}
+    problems = [f"{name}: {value!r} is no precision; give one of {', '.join(PRECISIONS)}" for name, value in wrong.items()]
+    for name in given:
+        if name != OTHERS and name not in names:
+            problems.append(f"no feature of the model looks up a table {name!r}{did_you_mean(name, names)}")
+    if problems:
+        raise RankError(f"table_precision: {'; '.join(problems)}")
+    return {name: given.get(name, given.get(OTHERS, FP32)) for name in names}
+
+
+def plan_stacks(
+    needed: Mapping[str, TableNeed], tables: Mapping[str, np.ndarray], precisions: Mapping[str, str] | None = None
+) -> tuple[Stack, ...]:
+    """One stack per width and precision, narrow ones first, each with its tables in the order of `needed`, every table once.
+    precisions: of each table; None for fp32."""
+    chosen = precisions or dict.fromkeys(needed, FP32)
     stacks = []
-    for dim in sorted({need.dim for need in needed.values()}):
-        names = tuple(name for name, need in needed.items() if need.dim == dim)
+    for dim, precision in sorted({(need.dim, PRECISIONS.index(chosen[name])) for name, need in needed.items()}):
+        names = tuple(name for name, need in needed.items() if need.dim == dim and chosen[name] == PRECISIONS[precision])
         ends = np.cumsum([0, *(tables[name].shape[0] for name in names)]).tolist()
-        stacks.append(Stack(dim=dim, names=names, row_offsets=tuple(ends[:-1]), rows=ends[-1]))
+        stacks.append(Stack(dim=dim, names=names, row_offsets=tuple(ends[:-1]), rows=ends[-1], precision=PRECISIONS[precision]))
     return tuple(stacks)
-
-
-def write_stack(stack: Stack, tables: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Write the stack as raw little-endian float32 (rows, dim), row 0 at offset 0, a few rows at a time."""
-    step = max(1, CHUNK_BYTES // (stack.dim * STACK_DTYPE.itemsize))
-    with Path(path).open("wb") as file, np.errstate(over="ignore"):
-        for name in stack.names:
-            table = tables[name]
-            for start in range(0, table.shape[0], step):
-                file.write(np.ascontiguousarray(table[start : start + step], dtype=STACK_DTYPE).data)
-
-
-def open_stack(path: str | os.PathLike[str], rows: int, dim: int) -> np.memmap:
-    """The (rows, dim) float32 array of a file of `write_stack`, mapped copy-on-write (TVM refuses read-only arrays).
-
-    Raises ArtifactError when the file is missing or has another size.
-    """
-    wanted = rows * dim * STACK_DTYPE.itemsize
-    try:
-        size = Path(path).stat().st_size
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be opened: {error.strerror}; compile again") from error
-    if size != wanted:
-        raise ArtifactError(f"{path}: has {size} bytes, wanted {wanted} for ({rows}, {dim}) float32; compile again")
-    return np.memmap(path, mode="c", dtype=STACK_DTYPE, shape=(rows, dim))

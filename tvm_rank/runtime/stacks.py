@@ -11,13 +11,18 @@ import numpy as np
 
 from tvm_rank.artifact.manifest import StackEntry
 from tvm_rank.errors import ArtifactError
+from tvm_rank.ops.table_rows import FP32, PAD_BYTES
 
 MAPPED, MEMORY = "mapped", "memory"
 
 
 def open_stack(folder: pathlib.Path, entry: StackEntry, tables: str) -> np.ndarray:
-    """The stacked tables of one dim, (rows, dim) float32: the file mapped, or read into memory."""
-    return open_array(folder, entry.file, (entry.rows, entry.dim), "float32", tables)
+    """The stacked tables of one dim and precision: the file mapped, or read into memory. fp32: float32 (rows, dim), else uint8 (rows, row
+    bytes), with readable bytes behind the last row."""
+    if entry.precision == FP32:
+        return open_array(folder, entry.file, (entry.rows, entry.dim), "float32", tables)
+    size = entry.rows * entry.row_bytes
+    return open_array(folder, entry.file, (size + PAD_BYTES,), "uint8", tables)[:size].reshape(entry.rows, entry.row_bytes)
 
 
 def open_array(folder: pathlib.Path, name: str, shape: tuple[int, ...], dtype: str, tables: str) -> np.ndarray:
