@@ -19,6 +19,7 @@ from relay_passes.store_features import StoreFeatures
 from relay_passes.tile_layers import TileLayers
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.lower import PIPELINE
+from te_schedules.plain import LEGALIZATIONS
 from tvm_rank.schedule import PASSES, Schedule
 
 IDS = "ids"  # what of the items is computed ahead by `StoreFeatures`; other levels are of `MaterializeItems`
@@ -35,7 +36,7 @@ def phases(
         "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize),
         "legalize": [
             transform.DecomposeOpsForInference(),
-            transform.LegalizeOps(),
+            transform.LegalizeOps(LEGALIZATIONS),
             transform.AnnotateTIROpPattern(),
             transform.FoldConstant(),
         ],

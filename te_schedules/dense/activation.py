@@ -63,6 +63,12 @@ def _exp_parts(x, lanes: int):
     return scale, q
 
 
+def exponential(x, lanes: int):
+    """exp(x) where x is at most 0: 1e-38 far out, where it would be less."""
+    scale, q = _exp_parts(_clamp(x, -87.0, 0.0, lanes), lanes)
+    return scale * (splat(1.0, lanes) + q)
+
+
 def _none(x, _lanes: int):
     return x
 

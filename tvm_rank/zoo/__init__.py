@@ -35,6 +35,7 @@ from tvm_rank.zoo import (
     ple,
     scenarios,
     shop,
+    tdm,
     wide_deep,
     xdeepfm,
 )
@@ -80,6 +81,7 @@ MODELS: dict[str, Model] = {
     "graphsage": _of_shop("graphsage", graphsage, "GraphSAGE over lists of neighbours"),
     "din": _of_shop("din", din, "DIN, attention over the clicks"),
     "dien": _of_shop("dien", dien, "DIEN, interests that evolve: GRU, then AUGRU as a Scan"),
+    "tdm": _of_shop("tdm", tdm, "TDM, the scorer of a tree of items, and a beam search over it"),
     "bst": _of_shop("bst", bst, "BST, a transformer over the clicks"),
 }
 

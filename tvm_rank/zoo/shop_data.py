@@ -14,6 +14,7 @@ from tvm_rank.zoo.workload import REQUEST_COLUMN
 Column = Callable[[np.random.Generator, int], pa.Array]
 STRINGS = pa.list_(pa.string())
 LONGEST = 60  # clicks of a user
+NODES = 127  # of the tree of `tdm.py`, its leaves the last 64
 SCENARIOS = ("home", "search", "cart")
 
 
@@ -48,6 +49,9 @@ USER: dict[str, Column] = {
     "age": lambda rng, n: _gaps(rng, rng.integers(14, 90, n).tolist(), pa.int64()),
     "scenario": lambda _rng, n: pa.array([SCENARIOS[k % len(SCENARIOS)] for k in range(n)], pa.string()),
     "friends": lambda rng, n: pa.array(_words(rng, [f"u{k:06d}" for k in range(500)], n, 12), STRINGS),
+    "clicked": lambda rng, n: pa.array(
+        [rng.integers(NODES // 2, NODES, 1 + k % 9).tolist() for k in range(n)], pa.list_(pa.int64())
+    ),
     "history__item": lambda rng, n: _clicks(n, lambda count: _item_ids(rng, count)),
     "history__category": lambda rng, n: _clicks(n, lambda count: rng.choice(CATEGORIES, count).tolist()),
 }
@@ -57,6 +61,7 @@ ITEM: dict[str, Column] = {
     "brand": _choice([*BRANDS, "unheard of", ""]),
     "tags": lambda rng, n: _gaps(rng, _words(rng, TAGS, n, 4), STRINGS),
     "price": lambda rng, n: _gaps(rng, np.exp(rng.normal(2.5, 1, n)).round(2).tolist(), pa.float32()),
+    "node": lambda rng, n: pa.array(rng.integers(0, NODES, n), pa.int64()),
     "neighbour__item": lambda rng, n: pa.array([_item_ids(rng, 1 + k % 5) for k in range(n)], STRINGS),
     "neighbour__around": lambda rng, n: pa.array(
         [["|".join(_item_ids(rng, 3)) for _ in range(1 + k % 5)] for k in range(n)], STRINGS
