@@ -17,8 +17,9 @@ def legalize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr | None
         return None
     known = [shape for shape in shapes if shape is not None]
     out = (None, *known[0][1:axis], sum(shape[axis] or 0 for shape in known), *known[0][axis + 1 :])
-    name = f"concat{axis}_{rows.name_of(known)}"
-    func = rows.kernel(name, [*known, out], str(call.ty.dtype), lambda buffers, row: _emit(buffers, row, axis))
+    dtype = str(call.ty.dtype)
+    name = f"concat{axis}_{rows.name_of(known)}{'' if dtype == 'float32' else f'_{dtype}'}"
+    func = rows.kernel(name, [*known, out], dtype, lambda buffers, row: _emit(buffers, row, axis))
     return rows.call(builder, func, name, parts, call.ty)
 
 
