@@ -131,6 +131,9 @@ def _text_formula(c: Columns) -> FeatureOutput:
 
 def _dot(c: Columns) -> FeatureOutput:
     (u, lengths), (v, _) = way.split(c["u"]), way.split(c["v"])
+    width = int(lengths[0])
+    if (lengths == width).all():  # vectors of one length are a matrix
+        return way.dense(np.einsum("ij,ij->i", u.to_numpy().reshape(-1, width), v.to_numpy().reshape(-1, width)))
     return way.dense(way.sums(u.to_numpy() * v.to_numpy(), lengths))
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import dense_numbers, field_numbers, intrin
-from te_schedules.feature import expr_rows, lanes, normalize
+from te_schedules.feature import expr_memory, expr_rows, lanes, normalize
 from te_schedules.feature.kind import Column, Kind
 from te_schedules.feature.typed_numbers import TypedNumber
 from te_schedules.procedure import Procedure
@@ -27,7 +27,7 @@ class ExprKind(Kind):
     """A formula over `variables` fields; value_type, normalizer, bucketizer as `TypedNumber` has them.
 
     Column constants: `dimension` (numbers of a row; 0: any), `separator`, `formula` (`lanes.identity` of its tree), `elements` (a bit
-    for each variable outside of reductions), arrays `reductions` (int64, see `expr_rows.py`), `numbers` (float64, of the formula),
+    for each variable outside of reductions), arrays `reductions` (int64, see `expr_memory.py`), `numbers` (float64, of the formula),
     `fill` (one float64, NaN for none), those of `TypedNumber`, and `defaults` (float64) unless it is bucketized. Column trees: the
     formula's, and those of the reductions.
     """
@@ -112,12 +112,12 @@ class _Rows:
         self._scope, self._first = scope, first_row
         self._fill = intrin.let(scope.float("fill"))
         self._numbers = intrin.let(scope.float_address(scope.int("numbers_at")))
-        reductions = intrin.let(scope.int("reductions_count") // T.int64(expr_rows.REDUCTION))
+        reductions = intrin.let(scope.int("reductions_count") // T.int64(expr_memory.REDUCTION))
         self._passes = intrin.let(scope.int_address(scope.int("reductions_at")))
         self._counts = (T.int64(variables), reductions)
-        self._memory = intrin.take_memory(expr_rows.Memory(T.int64(0), *self._counts).end)
+        self._memory = intrin.take_memory(expr_memory.Memory(T.int64(0), *self._counts).end)
         scope.at_end(lambda: intrin.give_memory(self._memory))
-        self._work = expr_rows.Memory(self._memory, *self._counts)
+        self._work = expr_memory.Memory(self._memory, *self._counts)
         for v, field in enumerate(scope.fields):
             field_numbers.copy_words(field, self._work.words(T.int64(v)))
         self._end = end_row
@@ -157,12 +157,13 @@ class _Rows:
         place = intrin.let(row - self._first)
         begin = intrin.let(T.bitwise_and(place, T.int64(-lanes.LANES)))
         with T.If(self._window[0] != begin), T.Then():
-            _, formula, separator = self._flags
+            elements, formula, separator = self._flags
             first = intrin.let(self._first + begin)
             end = T.min(first + T.int64(lanes.LANES), self._end)
             expr_rows.BLOCK.call(
-                self._memory, *self._counts, formula, self._numbers, self._fill, separator, first, end, self._work.answer
-            )
+                self._memory, *self._counts, self._passes, elements, formula, self._numbers, self._fill, separator, first, end,
+                self._work.answer,
+            )  # fmt: skip
             intrin.assign(self._flat, intrin.load("int64", self._work.answer))
             intrin.assign(self._window, begin)
         return intrin.let(place - begin)

@@ -3,7 +3,7 @@
 A column has its work memory for a block, laid out by `Memory`. Its formula is data here: the identity of a tree of `lanes.py`, and
 its reductions, REDUCTION int64 each: operation, identity of their tree, and a bit for each variable in it.
 
-    BLOCK   evaluates a block whose fields have one number a row, as a whole
+    BLOCK   evaluates a block whose fields have one number a row, or in functions of vectors equally many (`expr_even.py`), as a whole
     COUNT   counts the results of a row
     PART    evaluates the next LANES results of a row, the functions of vectors first
 """
@@ -16,72 +16,32 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import field_numbers, flat_numbers, intrin
+from te_schedules.feature import expr_even
+from te_schedules.feature.expr_memory import COMBINE, OPERATIONS, REDUCTION, Memory, each_variable, reduced_variables, reduction
 from te_schedules.feature.lanes import FORMULA, LANES
 from te_schedules.procedure import Procedure
 
 Expr = Any
-REDUCTION = 3
-OPERATIONS = ("len", "sum", "prod", "min", "max")
-MAX_VARIABLES = 62  # bits of an int64
 
 
-class Memory:
-    """Addresses in the work memory of a column with `variables` variables and `reductions` reductions (int64 expressions).
-
-    words, counts, cursors, held: of each variable · arrays: LANES numbers of each variable · reduced: a number of each reduction ·
-    results: LANES numbers · missing: LANES bytes · answer: one int64
-    """
-
-    def __init__(self, address: Expr, variables: Expr, reductions: Expr):
-        at = intrin.let(address)
-        self.results, self.missing, self.answer = at, at + T.int64(8 * LANES), at + T.int64(9 * LANES)
-        at = intrin.let(at + T.int64(9 * LANES + 8))
-        self._words, at = at, intrin.let(at + variables * T.int64(8 * field_numbers.WORD_COUNT))
-        self._cursors, at = at, intrin.let(at + variables * T.int64(8 * field_numbers.CURSOR_WORDS))
-        self._counts, at = at, intrin.let(at + variables * T.int64(8))
-        self._held, at = at, intrin.let(at + variables * T.int64(8))
-        self.arrays, at = at, intrin.let(at + variables * T.int64(8 * LANES))
-        self.reduced, self.end = at, intrin.let(at + reductions * T.int64(8))
-
-    def words(self, v: Expr) -> Expr:
-        """Of a variable's descriptor."""
-        return intrin.let(self._words + v * T.int64(8 * field_numbers.WORD_COUNT))
-
-    def cursor(self, v: Expr) -> Expr:
-        """Of a variable, for TAKE."""
-        return intrin.let(self._cursors + v * T.int64(8 * field_numbers.CURSOR_WORDS))
-
-    def count(self, v: Expr) -> Expr:
-        """Where a variable's count of numbers lies."""
-        return intrin.let(self._counts + v * T.int64(8))
-
-    def held(self, v: Expr) -> Expr:
-        """Where it stands which numbers of the row lie in a variable's array: the place of the first; -1 for none."""
-        return intrin.let(self._held + v * T.int64(8))
-
-    def array(self, v: Expr) -> Expr:
-        """A variable's array."""
-        return intrin.let(self.arrays + v * T.int64(8 * LANES))
-
-
-def _each(variables: Expr, mask: Expr, body: Callable[[Expr], None]) -> None:
-    """Emit `body(v)` in a loop over the variables whose bit is set."""
-    with T.serial(variables) as v, T.If(T.bitwise_and(T.shift_right(mask, v), T.int64(1)) == T.int64(1)), T.Then():
-        body(v)
-
-
-def _reduction(address: Expr, r: Expr, k: int) -> Expr:
-    return intrin.let(intrin.load("int64", address + (r * T.int64(REDUCTION) + T.int64(k)) * T.int64(8)))
-
-
-def _emit_block(memory, variables, reductions, formula, numbers, fill, separator, first, end, result) -> None:
+def _emit_block(memory, variables, reductions, passes, elements, formula, numbers, fill, separator, first, end, result) -> None:
     work = Memory(memory, variables, reductions)
-    flat = intrin.local("int64", T.cast(reductions == T.int64(0), "int64"))
+    flat, single = intrin.local("int64", 1), intrin.local("int64", -1)
+    with T.If(reductions > T.int64(0)), T.Then():
+        expr_even.EVEN.call(memory, variables, reductions, passes, numbers, first, end, work.answer)
+        intrin.assign(flat, intrin.load("int64", work.answer))
+        vectors = reduced_variables(passes, reductions)
+        intrin.assign(single, T.bitwise_or(elements, T.bitwise_xor(vectors, T.int64(-1))))
     with T.serial(T.int64(LANES // 8)) as k:
         intrin.store("int64", work.missing + k * T.int64(8), T.int64(0))
-    with T.serial(variables) as v, T.If(flat[0] == T.int64(1)), T.Then():
+    wanted = intrin.let(single[0])
+
+    def read(v: Expr) -> None:
         flat_numbers.FLAT.call(work.words(v), first, end, separator, fill, work.array(v), work.missing, work.answer)
-        intrin.assign(flat, intrin.load("int64", work.answer))
+        intrin.assign(flat, T.bitwise_and(flat[0], intrin.load("int64", work.answer)))
+
+    with T.If(flat[0] == T.int64(1)), T.Then():
+        each_variable(variables, wanted, read)
     with T.If(flat[0] == T.int64(1)), T.Then():
         FORMULA.call(formula, work.arrays, numbers, work.reduced, end - first, work.results)
     intrin.store("int64", result, flat[0])
@@ -97,7 +57,7 @@ def _emit_count(memory, variables, reductions, passes, elements, fill, separator
         with T.If(intrin.load("int64", place) == T.int64(0)), T.Then():
             intrin.assign(empty, 1)
     with T.serial(reductions) as r:
-        _length(work, variables, _reduction(passes, r, 2), fits)
+        _length(work, variables, reduction(passes, r, 2), fits)
     length = _length(work, variables, elements, fits)
     alone = T.Or(reductions == T.int64(0), length == T.int64(1))
     total = T.if_then_else(T.And(fits[0] == T.int64(1), alone), length, T.int64(-1))
@@ -115,7 +75,7 @@ def _length(work: Memory, variables: Expr, mask: Expr, fits) -> Expr:
             intrin.assign(fits, 0)
         intrin.assign(length, T.max(length[0], count))
 
-    _each(variables, mask, one)
+    each_variable(variables, mask, one)
     return intrin.let(length[0])
 
 
@@ -123,7 +83,7 @@ def _emit_part(memory, variables, reductions, passes, elements, formula, numbers
     work = Memory(memory, variables, reductions)
 
     def take(mask: Expr, begin: Expr, count: Expr) -> None:
-        _each(variables, mask, lambda v: _take(work, v, (row, begin, count), fill, separator))
+        each_variable(variables, mask, lambda v: _take(work, v, (row, begin, count), fill, separator))
 
     with T.If(at == T.int64(0)), T.Then(), T.serial(reductions) as r:
         _reduce(work, variables, (passes, r), numbers, take)
@@ -145,8 +105,8 @@ def _take(work: Memory, v: Expr, part: tuple[Expr, Expr, Expr], fill: Expr, sepa
 
 def _reduce(work: Memory, variables: Expr, which: tuple[Expr, Expr], numbers: Expr, take: Callable) -> None:
     """Write what a reduction makes of its tree over all numbers of the row."""
-    operation, formula, mask = (_reduction(*which, k) for k in range(REDUCTION))
-    place = intrin.let(work.reduced + which[1] * T.int64(8))
+    operation, formula, mask = (reduction(*which, k) for k in range(REDUCTION))
+    place = intrin.let(work.reduced + which[1] * T.int64(8 * LANES))
     length = _length(work, variables, mask, intrin.local("int64", 1))
     total, at = intrin.local("float64", T.cast(length, "float64")), intrin.local("int64", 0)
     stop = intrin.let(T.if_then_else(operation == T.int64(OPERATIONS.index("len")), T.int64(0), length))
@@ -158,20 +118,13 @@ def _reduce(work: Memory, variables: Expr, which: tuple[Expr, Expr], numbers: Ex
         first = intrin.let(T.cast(begin == T.int64(0), "int64"))
         with T.If(first == T.int64(1)), T.Then():  # the first value stands as it is: -0.0, and NaN that others are compared with
             intrin.assign(total, intrin.load("float64", work.results))
-        for name, combine in _COMBINE.items():
+        for name, combine in COMBINE.items():
             with T.If(operation == T.int64(OPERATIONS.index(name))), T.Then(), T.serial(first, count) as k:
                 value = intrin.let(intrin.load("float64", work.results + k * T.int64(8)))
                 intrin.assign(total, combine(intrin.let(total[0]), value))
         intrin.assign(at, begin + count)
-    intrin.store("float64", place, total[0])
-
-
-_COMBINE: dict[str, Callable] = {
-    "sum": lambda total, value: total + value,
-    "prod": lambda total, value: total * value,
-    "min": lambda best, value: T.if_then_else(value < best, value, best),
-    "max": lambda best, value: T.if_then_else(value > best, value, best),
-}
+    with T.serial(T.int64(LANES)) as k:
+        intrin.store("float64", field_numbers.number_at(place, k), total[0])
 
 
 def _parameters(text: str) -> dict[str, str]:
@@ -180,7 +133,7 @@ def _parameters(text: str) -> dict[str, str]:
 
 BLOCK = Procedure(
     "rank_expr_block",
-    _parameters("memory variables reductions formula numbers fill separator first end result"),
+    _parameters("memory variables reductions passes elements formula numbers fill separator first end result"),
     _emit_block,
 )
 """`result`: 1, and then the rows [first, end) have their results and marks in the memory; or 0, the rows must be taken one by one."""
@@ -197,4 +150,4 @@ PART = Procedure(
 )
 """Set the results [at, at + lanes) of a row that COUNT has seen; parts in order."""
 
-PROCEDURES = (*field_numbers.PROCEDURES, *flat_numbers.PROCEDURES, BLOCK, COUNT, PART)
+PROCEDURES = (*field_numbers.PROCEDURES, *flat_numbers.PROCEDURES, *expr_even.PROCEDURES, BLOCK, COUNT, PART)

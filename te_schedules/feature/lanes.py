@@ -91,7 +91,7 @@ class _Value:
 
 
 class Lanes:
-    """The walk over a tree that emits its loops. All memory is in buffers: variables (v * LANES + lane), numbers, reduced."""
+    """The walk over a tree that emits its loops. All memory is in buffers: variables and reduced (v * LANES + lane), numbers."""
 
     def __init__(self, variables: Any, numbers: Any, reduced: Any, count: Expr):
         self._variables, self._numbers, self._reduced, self._count = variables, numbers, reduced, count
@@ -112,7 +112,7 @@ class Lanes:
         if kind == "variable":
             return _Value(self._variables, rest[0] * LANES)
         if kind == "reduced":
-            return _Value(intrin.local("float64", self._reduced[rest[0]]))
+            return _Value(self._reduced, rest[0] * LANES)
         if kind == "unary":
             return self._emit(rest[1]) if rest[0] == "+" else self._apply(_UNARY[rest[0]], rest[1:])
         if kind == "conditional":
@@ -229,8 +229,8 @@ def _choice(trees: Sequence[tuple]) -> Procedure:
 
 
 FORMULA = Procedure("rank_formula", {"formula": "int64"} | dict.fromkeys(PARAMETERS, "int64"), lambda **_arguments: None)
-"""Evaluate a formula of the module: variables, arrays of LANES doubles side by side · numbers, of the column · reduced, what
-functions of vectors have left · count, of lanes · out, an array of LANES doubles."""
+"""Evaluate a formula of the module: variables, arrays of LANES doubles side by side · numbers, of the column · reduced, such
+arrays of what functions of vectors have left · count, of lanes · out, an array of LANES doubles."""
 
 
 def procedures(trees: Iterable[tuple]) -> list[Procedure]:

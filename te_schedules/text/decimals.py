@@ -13,10 +13,12 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
+from te_schedules import intrin
 from te_schedules.text import digits
 
 Expr = Any
 GROUP = 8  # texts
+LONGEST = 8  # bytes
 _POWERS = ", ".join(f"double 1.0e{k}" for k in range(8))
 
 
@@ -29,10 +31,24 @@ def _bytes(byte: int) -> str:
     return _all(int.from_bytes(bytes([byte] * 8), "little"))
 
 
+def _loads(name: str, places: str, base: str, dtype: str, align: int) -> str:
+    """Lines that load a vector `name` one by one from places behind a base: gathering instructions take several times as long where the
+    machine guards them."""
+    lines, before = [], "poison"
+    for k in range(GROUP):
+        after = f"%{name}.{k}" if k < GROUP - 1 else f"%{name}"
+        lines += [
+            f"  %{name}.i{k} = extractelement <8 x i64> %{places}, i64 {k}",
+            f"  %{name}.p{k} = getelementptr {base}, i64 %{name}.i{k}",
+            f"  %{name}.x{k} = load {dtype}, ptr %{name}.p{k}, align {align}",
+            f"  {after} = insertelement <8 x {dtype}> {before}, {dtype} %{name}.x{k}, i64 {k}",
+        ]
+        before = after
+    return "\n".join(lines)
+
+
 _LLVM = f"""
 @rank_decimal_powers = linkonce_odr hidden local_unnamed_addr constant [8 x double] [{_POWERS}], align 64
-declare <8 x i64> @llvm.masked.gather.v8i64.v8p0(<8 x ptr>, i32, <8 x i1>, <8 x i64>)
-declare <8 x double> @llvm.masked.gather.v8f64.v8p0(<8 x ptr>, i32, <8 x i1>, <8 x double>)
 declare <8 x i64> @llvm.ctlz.v8i64(<8 x i64>, i1)
 define linkonce_odr void @rank_decimals(i64 %begins, i64 %ends, i64 %data, i64 %size, i64 %groups, i64 %out, i64 %marks) noinline {{
 start:
@@ -57,8 +73,8 @@ loop:
   %n32 = sub <8 x i32> %e32, %b32
   %n = sext <8 x i32> %n32 to <8 x i64>
   %inside = icmp sle <8 x i64> %first, %lasts
-  %places = getelementptr i8, ptr %texts, <8 x i64> %first
-  %raw = call <8 x i64> @llvm.masked.gather.v8i64.v8p0(<8 x ptr> %places, i32 1, <8 x i1> %inside, <8 x i64> zeroinitializer)
+  %firsts = select <8 x i1> %inside, <8 x i64> %first, <8 x i64> zeroinitializer
+{_loads("raw", "firsts", "i8, ptr %texts", "i64", 1)}
   %byte = and <8 x i64> %raw, {_all(255)}
   %minus = icmp eq <8 x i64> %byte, {_all(ord("-"))}
   %plus = icmp eq <8 x i64> %byte, {_all(ord("+"))}
@@ -117,8 +133,7 @@ loop:
   %digits.behind = sub <8 x i64> %count, %digits.front
   %power1 = select <8 x i1> %has.point, <8 x i64> %digits.behind, <8 x i64> zeroinitializer
   %power = and <8 x i64> %power1, {_all(7)}
-  %powers = getelementptr double, ptr @rank_decimal_powers, <8 x i64> %power
-  %divisor = call <8 x double> @llvm.masked.gather.v8f64.v8p0(<8 x ptr> %powers, i32 8, <8 x i1> {_all(1, "i1")}, <8 x double> zeroinitializer)
+{_loads("divisor", "power", "double, ptr @rank_decimal_powers", "double", 8)}
   %quotient = fdiv <8 x double> %numerator, %divisor
   %q.bits = bitcast <8 x double> %quotient to <8 x i64>
   %minus.bit = select <8 x i1> %minus, <8 x i64> {_all(2**63)}, <8 x i64> zeroinitializer
@@ -151,7 +166,7 @@ def emit(begins: Expr, ends: Expr, data: Expr, size: Expr, count: Expr, out: Exp
     `count` texts the last count % GROUP are not read.
     """
     with T.attr(0, "pragma_import_llvm", _LLVM):
-        whole = T.shift_right(count, T.int64(3))
+        whole = intrin.let(T.Select(size >= T.int64(LONGEST), T.shift_right(count, T.int64(3)), T.int64(0)))
         T.evaluate(T.call_extern("void", "rank_decimals", begins, ends, data, size, whole, out, marks))
         with T.serial(whole * T.int64(GROUP), count) as k:
             T.evaluate(T.call_extern("void", "rank_store_i8", marks + k, T.uint8(1)))

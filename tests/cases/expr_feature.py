@@ -134,6 +134,15 @@ _TEXT = pa.string()
 _LIST = pa.list_(pa.float64())
 _NAN, _INF = float("nan"), float("inf")
 _MANY = [k / 7 - 5 for k in range(200)]
+
+
+def _even(width: int, rows: int, kind: pa.DataType) -> pa.Array:
+    """Vectors of one length."""
+    numbers = [-0.0, _NAN, 3.25, *_MANY] if pa.types.is_floating(kind) else range(-70, 70)
+    return column([[numbers[(7 * row + 3 * k) % len(numbers)] for k in range(width)] for row in range(rows)], pa.list_(kind))
+
+
+_SOME = [None if row == 5 else row / 3 for row in range(130)]
 _TEXTS = [b"1", b"-1.5", b"|2|", b"x", b"", None, b"nan", b"1e400", b"0x1", b"1|2|x", b"-0", b"3\x1d4||5"]
 # a, b, c
 ELEMENT_COLUMNS: dict[str, tuple[pa.Array, ...]] = {
@@ -172,6 +181,13 @@ VECTOR_COLUMNS: dict[str, tuple[pa.Array, ...]] = {
         column([_MANY, _MANY[:65], _MANY[:64]], _LIST),
         column([_MANY[::-1], [2.0], _MANY[:64]], _LIST),
         column([b"3"], _TEXT),
+    ),
+    "even": (_even(3, 130, pa.float64()), _even(3, 130, pa.int32()), column(_SOME, pa.float64())),
+    "even-and-one": (_even(17, 65, pa.float32()), _even(17, 1, pa.int64()), column([b"3"], _TEXT)),
+    "even-but-one": (
+        column([[1.0, 2.0]] * 70 + [[3.0]], _LIST),
+        column([[5.0, 0.5]] * 70 + [[2.0]], _LIST),
+        column([2], pa.int32()),
     ),
     "numbers": tuple(column([1.5, None, -2.0], pa.float64()) for _ in range(3)),
     "no-rows": tuple(column([], pa.float64()) for _ in range(3)),

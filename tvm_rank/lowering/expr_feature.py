@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from te_schedules.feature import Column, ExprKind
-from te_schedules.feature.expr_rows import OPERATIONS
+from te_schedules.feature.expr_memory import OPERATIONS
 from te_schedules.feature.lanes import identity
 from tvm_rank.config.types.expr_feature import ExprFeature
 from tvm_rank.lowering.fields import FeatureFields
