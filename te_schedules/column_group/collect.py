@@ -98,7 +98,9 @@ class Collect:
             row_ids(section, scope, row, keep)
             T.buffer_store(lengths, T.cast(ids.at[0] - before, "int32"), [scope.int("out"), row])
 
-        if keys is None:
+        if keys is None and section.kind.has_single_ids:
+            _single_or_rows(block, scope, section, ids, one_row)
+        elif keys is None:
             for_each_row(block, scope, section, one_row)
         else:
             with T.serial(block.first, block.end) as row:
@@ -110,6 +112,20 @@ class Collect:
             weights.close(scope.int("out"), WEIGHT_BEGIN, None)
         if keys is not None:
             keys.close(scope.int("out"), KEY_BEGIN, KEY_COUNT)
+
+
+def _single_or_rows(block, scope, section, ids: _Stream, one_row) -> None:
+    """The rows of a block: one id each at once, where the kind says so and there is room for all."""
+    rows = intrin.let(block.end - block.first)
+    single = section.kind.single_ids(scope, block.first, block.end)
+    with T.If(T.And(single, ids.at[0] + rows <= ids.end)):
+        with T.Then(), scope.branch():
+            section.kind.emit_single_ids(scope, block.first, block.end, intrin.let(intrin.address_of(ids.buffer, ids.at[0])))
+            intrin.assign(ids.at, ids.at[0] + rows)
+            with T.serial(block.first, block.end) as row:
+                T.buffer_store(block.buffers.extra["lengths"], T.int32(1), [scope.int("out"), row])
+        with T.Else(), scope.branch():
+            for_each_row(block, scope, section, one_row)
 
 
 def copy_pieces(name: str = "copy_pieces"):

@@ -85,6 +85,11 @@ class Kind:
         """True when a row can be refused (`Scope.fail`)."""
         return False
 
+    @property
+    def has_single_ids(self) -> bool:
+        """True when the ids of a block can be written at once where each row has one (`emit_single_ids`)."""
+        return False
+
     def prepare(self, scope: Scope, first_row: Expr, end_row: Expr) -> None:
         """Emit what comes before the loop over a block of rows: read constants, make room."""
         raise NotImplementedError(self.stem)
@@ -99,6 +104,14 @@ class Kind:
 
     def emit_numbers(self, scope: Scope, row: Expr, write: Write) -> None:
         """Emit all numbers of one row by `write`, defaults included."""
+        raise NotImplementedError(self.stem)
+
+    def single_ids(self, scope: Scope, first_row: Expr, end_row: Expr) -> Expr:
+        """Condition: each row of a block has one id, those of missing rows included, and `emit_single_ids` can write them."""
+        raise NotImplementedError(self.stem)
+
+    def emit_single_ids(self, scope: Scope, first_row: Expr, end_row: Expr, out: Expr) -> None:
+        """Emit the ids (int64) of all rows of such a block, side by side at the address `out`."""
         raise NotImplementedError(self.stem)
 
     def emit_number_rows(self, scope: Scope, first_row: Expr, end_row: Expr, out: NumberRows) -> None:

@@ -21,6 +21,8 @@ from te_schedules.procedure import Procedure
 from te_schedules.text import parse_float
 from te_schedules.tokens import find_splits, for_each_token
 
+MOST_BUCKETIZED = 192  # numbers at once; they stay on the stack
+
 
 @dataclass(frozen=True)
 class RawKind(Kind):
@@ -52,10 +54,13 @@ class RawKind(Kind):
     @classmethod
     def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
         """Conversions of numbers side by side."""
-        kinds = [kind for column in columns if isinstance(kind := column.kind, cls)]
-        stages = [kind.stage for kind in kinds if not kind.bucketized]
+        every = [kind for column in columns if isinstance(kind := column.kind, cls)]
+        of_ids = [kind.stage for kind in every if kind.bucketized]
+        buckets = [boundaries.MANY, dense_numbers.nulls("int64"), *dense_numbers.conversions("float32", of_ids)] if of_ids else []
+        stages = [kind.stage for kind in every if not kind.bucketized]
         finishes = [dense_numbers.finish(stage, "float64") for stage in stages if stage.lanes]
-        return [*dense_numbers.conversions("float32", stages), *finishes, *flat_numbers.PROCEDURES] if stages else []
+        of_numbers = [*dense_numbers.conversions("float32", stages), *finishes, *flat_numbers.PROCEDURES] if stages else []
+        return [*buckets, *of_numbers]
 
     @property
     def stage(self) -> dense_numbers.Stage:
@@ -67,6 +72,37 @@ class RawKind(Kind):
         self._emit_values(
             scope, row, lambda _k, value: accept(boundaries.emit(scope, value), T.float32(1)), self._null_id(scope, accept)
         )
+
+    @property
+    def has_single_ids(self) -> bool:
+        """True with boundaries."""
+        return self.bucketized
+
+    def single_ids(self, scope, first_row, end_row):
+        """Condition: the rows have numbers side by side, one each, and an id where they are null."""
+        field = scope.fields[0]
+        scope.state, is_flat = _side_by_side(field, first_row, end_row, scope.int("dimension"))
+        has_default = T.Or(scope.int("null_id") >= T.int64(0), scope.int("default_ids_count") == T.int64(1))
+        complete = T.Or(field[Word.VALID] == T.int64(0), has_default)
+        return intrin.let(T.And(T.And(is_flat, scope.int("dimension") == T.int64(1)), complete))
+
+    def emit_single_ids(self, scope, first_row, end_row, out) -> None:
+        """Emit the bucket ids of a block, some at once."""
+        field, begin, rows = scope.fields[0], scope.state, intrin.let(end_row - first_row)
+        numbers = intrin.array(MOST_BUCKETIZED, "float32")
+        address = intrin.let(intrin.address_of(numbers))
+        constants, edges = scope.float_address(scope.int("normalizer_at")), scope.float_address(scope.int("boundaries_at"))
+        with T.serial((rows + T.int64(MOST_BUCKETIZED - 1)) // T.int64(MOST_BUCKETIZED)) as window:
+            at = intrin.let(window * T.int64(MOST_BUCKETIZED))
+            count = intrin.let(T.min(T.int64(MOST_BUCKETIZED), rows - at))
+            dense_numbers.call_convert(field, "float32", begin + at, count, address, stage=self.stage, constants=constants)
+            boundaries.MANY.call(address, edges, scope.int("boundaries_count"), count, out + at * T.int64(8))
+        intrin.keep(numbers)
+        with T.If(field[Word.VALID] != T.int64(0)), T.Then():
+            without = scope.int("null_id")
+            default = T.if_then_else(without >= T.int64(0), without, scope.int_at(scope.int("default_ids_at")))
+            bit = field[Word.VALID_BIT] + first_row
+            dense_numbers.nulls("int64").call(field[Word.VALID], bit, rows, T.cast(default, "float64"), out, T.int64(1))
 
     def emit_numbers(self, scope, row, write) -> None:
         """Emit the numbers of one row."""

@@ -70,7 +70,7 @@ def raise_refusal(status: np.ndarray, refusals: Sequence[Refusal]) -> None:
 
 def check(uses: Sequence[FieldUse], status: np.ndarray) -> None:
     """Raise InputError when an offset of a column leads outside of its buffers; `status` is what `check_columns` found."""
-    if status.any():
+    if np.count_nonzero(status):  # a fifth of the time of any(), which is a function of Python
         use = uses[int(np.flatnonzero(status)[0])]
         raise InputError(f"column {use.name!r}: its offsets lead outside of its buffers; the Arrow data is damaged")
 
@@ -85,11 +85,8 @@ class FeatureProgram:
         self._threads = threads or tvm_runtime.cores()
         some = {"weighted": any(e.weighted for e in plan.ids), "sequences": any(e.is_sequence for e in plan.ids)}
         self._collector = Collector(len(plan.ids), plan.block_rows, **some)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
+        self.fields = columns_before(host.stages, [use.name for use in plan.uses])
         """The columns that a call needs."""
-        return columns_before(self._host.stages, [use.name for use in self.plan.uses])
 
     def __call__(self, columns: Any) -> dict[str, FeatureOutput]:
         """All features of the rows of `columns`.
@@ -113,7 +110,8 @@ class FeatureProgram:
         given, _ = as_columns(columns, "columns")
         arrays = {name: as_array(find_column(given, name, "columns"), f"column {name!r}") for name in self.fields}
         rows = next((len(a) for a in arrays.values() if len(a) != 1), 1)
-        arrays |= self._host.run(arrays.__getitem__, "column")
+        if self._host.stages:
+            arrays |= self._host.run(arrays.__getitem__, "column")
         table = Table(self.plan.uses)
         for k, use in enumerate(self.plan.uses):
             table.fill(k, arrays[use.name], rows, f"column {use.name!r}")
@@ -136,10 +134,10 @@ class FeatureProgram:
         sequences = np.array([k for k, entry in enumerate(entries) if entry.is_sequence], np.int64)
         values = self._gathered(found, IDS, np.arange(len(entries)))
         weights, keys = self._gathered(found, WEIGHTS, weighted), self._gathered(found, KEYS, sequences)
+        # a copy each, so that the lengths of one feature do not keep those of all others
+        lengths = [of_one.copy() for of_one in found.lengths] if len(entries) > 1 else found.lengths
         return {
-            entry.name: FeatureOutput(
-                values=values[k], lengths=found.lengths[k].copy(), key_lengths=keys.get(k), weights=weights.get(k)
-            )
+            entry.name: FeatureOutput(values=values[k], lengths=lengths[k], key_lengths=keys.get(k), weights=weights.get(k))
             for k, entry in enumerate(entries)
         }
 
