@@ -16,7 +16,6 @@ from te_schedules.column_group.kernel import OPERATOR
 # struct ArrowArray of the C data interface: 64-bit members in this order
 LENGTH, NULL_COUNT, OFFSET, _N_BUFFERS, _N_CHILDREN, BUFFERS, CHILDREN = (8 * k for k in range(7))
 PLAN = ("source", "child", "form", "is_list", "mapped")  # columns of the plan
-NO_LIMIT = 2**31 - 1  # the C data interface does not tell the size of a buffer; `validate` has compared it with the last offset
 
 
 def prim_func(name: str = "bind_columns"):
@@ -89,12 +88,16 @@ def _bind_column(sources, entry: dict, write) -> None:
 
 def _bind_elements(array, form, write) -> None:
     offset = _member(array, OFFSET)
-    write(Word.ELEMENTS, _member(array, LENGTH))
+    length = intrin.let(_member(array, LENGTH))
+    write(Word.ELEMENTS, length)
     with T.If(form == T.int64(int(Form.TEXT))):
         with T.Then():
-            write(Word.TEXT, _buffer(array, 1) + offset * T.int64(4))
+            offsets = intrin.let(_buffer(array, 1) + offset * T.int64(4))
+            write(Word.TEXT, offsets)
+            # the C data interface does not tell the size of a buffer; `validate` has compared it with the last offset
+            last_offset = T.cast(intrin.load("int32", offsets + length * T.int64(4)), "int64")
             write(Word.DATA, _buffer(array, 2))
-            write(Word.BYTES, T.int64(NO_LIMIT))
+            write(Word.BYTES, T.if_then_else(length > T.int64(0), last_offset, T.int64(0)))
         with T.Else():
             is_wide = T.Or(form == T.int64(int(Form.INT64)), form == T.int64(int(Form.FLOAT64)))
             write(Word.DATA, _buffer(array, 1) + offset * T.Select(is_wide, T.int64(8), T.int64(4)))

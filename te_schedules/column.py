@@ -100,7 +100,7 @@ class Field:
         self.splits: Expr = None  # condition: texts must be searched for separators; set by `tokens.find_splits`
         self._read = read
         for word in (Word.FORM, Word.STRIDE, Word.INDEX, Word.VALID, Word.VALID_BIT, Word.LIST, Word.ELEMENT_VALID,
-                     Word.ELEMENT_BIT, Word.TEXT, Word.DATA):  # fmt: skip
+                     Word.ELEMENT_BIT, Word.TEXT, Word.DATA, Word.BYTES):  # fmt: skip
             self[word]
 
     def __getitem__(self, word: Word):
@@ -182,6 +182,11 @@ class Field:
     def ends(self):
         """Address of the int32 ends of texts."""
         return self[Word.TEXT] + T.int64(4)
+
+    @property
+    def text_limit(self):
+        """The address behind the bytes of all texts: up to it, what stands behind a text can be read."""
+        return self[Word.DATA] + self[Word.BYTES]
 
     def text_end(self, element):
         """Where the bytes of text element `element` end, behind DATA; not bound."""

@@ -16,7 +16,7 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules import dense_numbers, intrin
 from te_schedules.column import ElementField, Field, Word
 from te_schedules.procedure import Procedure
-from te_schedules.text import parse_float
+from te_schedules.text import parse_float, search
 from te_schedules.tokens import for_each_token
 
 Expr = Any
@@ -112,7 +112,7 @@ def _take_texts(field: Field, row, separator: Expr, part, cursor: Expr, out: Exp
         with T.While(T.And(position[0] < end, taken[0] < wanted)):
             stop = intrin.local("int64", end)
             with T.If(field.splits), T.Then():
-                _find_separator(position, end, stop, separator)
+                intrin.assign(stop, search.find(intrin.let(position[0]), end, field.text_limit, *separators(separator)))
             with T.If(position[0] < stop[0]), T.Then():
                 _, value = parsed(intrin.let(position[0]), intrin.let(stop[0]))
                 intrin.store("float64", number_at(out, taken[0]), value)
@@ -123,18 +123,6 @@ def _take_texts(field: Field, row, separator: Expr, part, cursor: Expr, out: Exp
         intrin.assign(element, element[0] + T.if_then_else(more, T.int64(0), T.int64(1)))
     intrin.store("int64", cursor, element[0])
     intrin.store("int64", cursor + T.int64(8), place[0])
-
-
-def _find_separator(position, end: Expr, stop, separator: Expr) -> None:
-    """Set `stop` to the first separator from `position` on, or to the end."""
-    intrin.assign(stop, position[0])
-
-    def plain():
-        byte = T.cast(intrin.load("uint8", stop[0]), "int64")
-        return T.And(byte != T.int64(0x1D), byte != separator)
-
-    with T.While(T.if_then_else(stop[0] < end, plain(), T.bool(False))):
-        intrin.assign(stop, stop[0] + T.int64(1))
 
 
 COUNT = Procedure("rank_numbers_count", dict.fromkeys(("words", "row", "separator", "result"), "int64"), _emit_count)

@@ -20,8 +20,8 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules import intrin
 from te_schedules.column import Field, Form, Word
 from te_schedules.entries import Entries
-from te_schedules.text import digest, equal, format_int, parse_float, parse_int
-from te_schedules.tokens import INT_TEXT_BYTES, Text, find_byte, for_each_token
+from te_schedules.text import digest, equal, format_int, parse_float, parse_int, search
+from te_schedules.tokens import INT_TEXT_BYTES, Text, for_each_token
 
 Expr = Any
 ENTRY = 32
@@ -77,7 +77,7 @@ class MapRow(Entries):
         length, value = intrin.local("int64", BARE), intrin.local("int64", element)
         with T.If(self._in_texts):
             with T.Then():
-                intrin.assign(cut, find_byte(text.address, end, self._delimiter))
+                intrin.assign(cut, search.find(text.address, end, self.field.text_limit, self._delimiter, self._delimiter))
                 intrin.assign(value, T.min(cut[0] + T.int64(1), end))
                 intrin.assign(length, end - value[0])
             with T.Else(), T.If(self.field.is_map), T.Then(), T.If(self.field.item_is_valid(element)), T.Then():

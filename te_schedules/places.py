@@ -19,7 +19,7 @@ Expr = Any
 class Places:
     """The places of kernel row `row`. `separators` are uint8 expressions; `field.splits` must be set."""
 
-    def __init__(self, field: Field, row: Expr, separators: tuple[Expr, ...]):
+    def __init__(self, field: Field, row: Expr, separators: tuple[Expr, Expr]):
         self._field, self._separators = field, separators
         self._digits = intrin.array(INT_TEXT_BYTES, "uint8")
         first, self._last = field.elements(row)
@@ -37,7 +37,7 @@ class Places:
         with T.If(self._has[0] == T.int64(1)), T.Then():
             intrin.assign(self._stop, self._end[0])
             with T.If(self._field.splits), T.Then():
-                find_separator(self._start, self._end, self._stop, self._separators)
+                find_separator(self._field, self._start, self._end, self._stop, self._separators)
             intrin.assign(self._inside, T.cast(self._stop[0] < self._end[0], "int64"))
 
     def _next_element(self) -> None:

@@ -197,6 +197,7 @@ class _Writer:
         made.keep(slot, 1, self.rows)
         if self.text_ends is not None:
             made.write(slot, Word.TEXT, self.text_ends.address - moved)
+            made.write(slot, Word.BYTES, self.values.bytes)
             made.keep(slot, 2, self.text_ends.address)
         if self.is_sequence:
             made.write(slot, Word.OUTER, self.outer - first * T.int64(4))
