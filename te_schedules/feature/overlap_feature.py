@@ -1,7 +1,4 @@
-"""overlap_feature: one number from the terms of a query and a title, as `tvm_rank.ops.overlap_feature` defines it.
-
-Terms are found again for each comparison instead of being kept, because a row has few of them and their number has no bound.
-"""
+"""overlap_feature: one number from the terms of a query and a title, as `tvm_rank.ops.overlap_feature` defines it."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize, overlap_words
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.kind import TextOrNumberKind
-from te_schedules.feature.overlap_terms import Terms, common, when
+from te_schedules.feature.overlap_terms import QUERY, TITLE, Table, Terms, when
 from te_schedules.feature.overlap_words import WORDS, Words
 from te_schedules.text import equal
 from te_schedules.tokens import Text, find_splits
 
 
-def _query_common_ratio(terms: Terms, query_count, _title_count):
-    return _ratio(common(terms.query, terms.title), query_count)
+def _query_common_ratio(terms: Terms, query_count, title_count):
+    return _ratio(terms.common(QUERY, TITLE, title_count), query_count)
 
 
-def _title_common_ratio(terms: Terms, _query_count, title_count):
-    return _ratio(common(terms.title, terms.query), title_count)
+def _title_common_ratio(terms: Terms, query_count, title_count):
+    return _ratio(terms.common(TITLE, QUERY, query_count), title_count)
 
 
 def _ratio(part, whole):
@@ -187,6 +184,7 @@ class OverlapKind(TextOrNumberKind):
         """Read the constants of the column."""
         scope.bind("separator")
         find_splits(scope, first_row, end_row, separators(scope))
+        scope.terms = Table(scope)
         if self.discrete:
             bucketize.bind_constants(self.bucketizer, scope)
             scope.joined = Words(scope)
@@ -212,7 +210,7 @@ class OverlapKind(TextOrNumberKind):
         query_count, title_count = self._counts(scope, row, terms)
         with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
             if self.method in WORDS:
-                scope.joined.of_terms(self.method, terms, accept)
+                scope.joined.of_terms(self.method, terms, title_count, accept)
             else:
                 scope.joined.integer(intrin.let(METHODS[self.method](terms, query_count, title_count)), accept)
 

@@ -1,17 +1,22 @@
-"""The terms of the two sides of an overlap_feature, found again for each comparison, because a row has few and their number has no bound."""
+"""The terms of the two sides of an overlap_feature: walks over them, and a table of one side for comparisons of all with all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
 from te_schedules.feature.id_feature import separators
-from te_schedules.text import equal
+from te_schedules.scratch import Scratch
+from te_schedules.text import ends, equal
 from te_schedules.tokens import Text, for_each_token
 
+PARTS = 5  # of a term in a table
+LENGTH, ADDRESS = 3, 4
+QUERY, TITLE = 0, 1
 Body = Callable[[Text, Any], None]  # (term, its position)
 
 
@@ -32,11 +37,23 @@ class Terms:
 
     def query(self, body: Body) -> None:
         """Emit `body` for each query term."""
-        self._each(0, body)
+        self._each(QUERY, body)
 
     def title(self, body: Body) -> None:
         """Emit `body` for each title term."""
-        self._each(1, body)
+        self._each(TITLE, body)
+
+    def common(self, side: int, other: int, other_count):
+        """How many terms of a side are among those of the other, duplicates counted."""
+        is_in, found = self.finder(side, other, other_count), intrin.local("int64", 0)
+        self._each(side, lambda term, _position: intrin.assign(found, found[0] + T.cast(is_in(term), "int64")))
+        return intrin.let(found[0])
+
+    def finder(self, side: int, other: int, other_count) -> Callable[[Text], Any]:
+        """A condition for terms of a side: it is among those of the other, which are read once."""
+        fields, table = self._scope.fields, self._scope.terms
+        table.fill(fields[other], lambda body: self._each(other, body), other_count)
+        return lambda term: table.has(fields[side], term)
 
     def count(self, side: int):
         """How many terms a side has."""
@@ -60,29 +77,41 @@ def when(condition, body: Callable[[], None]) -> None:
         body()
 
 
-def common(outer: Callable[[Body], None], inner: Callable[[Body], None]):
-    """How many terms of `outer` are among those of `inner`, duplicates counted."""
-    found_terms = intrin.local("int64", 0)
+class Table:
+    """The terms of one side of a row, for comparison with many others: of each its words (`text/ends.py`), its length and its address."""
 
-    def each(term: Text, _position) -> None:
-        found = intrin.local("int64", 0)
+    def __init__(self, scope):
+        self._memory = Scratch(scope)
+        self._count = intrin.local("int64", 0)
 
-        def compare(other: Text, _at) -> None:
-            when(found[0] == T.int64(0), lambda: intrin.assign(found, T.cast(equal.emit(term, other), "int64")))
+    def _part(self, k, part: int):
+        return self._memory.address + (k * T.int64(PARTS) + T.int64(part)) * T.int64(8)
 
-        inner(compare)
-        intrin.assign(found_terms, found_terms[0] + found[0])
+    def fill(self, field, each: Callable[[Body], None], count) -> None:
+        """Emit the reading of `count` terms."""
+        self._memory.ensure(intrin.let(count * T.int64(8 * PARTS)))
+        intrin.assign(self._count, count)
 
-    outer(each)
-    return intrin.let(found_terms[0])
+        def put(term: Text, position) -> None:
+            for part, value in enumerate((*ends.emit(field, term), term.length, term.address)):
+                intrin.store("int64", self._part(position, part), value)
 
+        each(put)
 
-def is_in(term: Text, others: Callable[[Body], None]):
-    """Condition: one of the other terms is this one."""
-    found = intrin.local("int64", 0)
-
-    def compare(other: Text, _at) -> None:
-        when(found[0] == T.int64(0), lambda: intrin.assign(found, T.cast(equal.emit(term, other), "int64")))
-
-    others(compare)
-    return intrin.let(found[0] == T.int64(1))
+    def has(self, field, term: Text):
+        """Condition: one of the terms is this one, of another field. All are compared, since a branch at the first hit is mispredicted often."""
+        words = (*ends.emit(field, term), term.length)
+        hits = intrin.local("int64", 0)
+        with T.serial(self._count[0]) as k:
+            differs = [T.bitwise_xor(intrin.load("int64", self._part(k, part)), word) for part, word in enumerate(words)]
+            same = intrin.let(reduce(T.bitwise_or, differs) == T.int64(0))
+            intrin.assign(hits, hits[0] + T.cast(same, "int64"))
+        with T.If(T.And(hits[0] > T.int64(0), term.length > T.int64(ends.EXACT))), T.Then():
+            intrin.assign(hits, 0)
+            with T.serial(self._count[0]) as k, T.If(hits[0] == T.int64(0)), T.Then():
+                other = Text(
+                    intrin.let(intrin.load("int64", self._part(k, ADDRESS))),
+                    intrin.let(intrin.load("int64", self._part(k, LENGTH))),
+                )
+                intrin.assign(hits, T.cast(equal.emit(term, other), "int64"))
+        return intrin.let(hits[0] > T.int64(0))

@@ -10,34 +10,34 @@ from collections.abc import Callable
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.feature.overlap_terms import Terms, common, is_in
+from te_schedules.feature.overlap_terms import QUERY, TITLE, Terms
 from te_schedules.growable import Growable
 from te_schedules.text import copy, format_int
 from te_schedules.tokens import INT_TEXT_BYTES, Text
 
 
-def _tenths(terms: Terms, query_count, _title_count):
-    return _whole(common(terms.query, terms.title) * T.int64(10), query_count)
+def _tenths(terms: Terms, query_count, title_count):
+    return _whole(terms.common(QUERY, TITLE, title_count) * T.int64(10), query_count)
 
 
-def _hundredths(terms: Terms, _query_count, title_count):
-    return _whole(common(terms.title, terms.query) * T.int64(100), title_count)
+def _hundredths(terms: Terms, query_count, title_count):
+    return _whole(terms.common(TITLE, QUERY, query_count) * T.int64(100), title_count)
 
 
 def _whole(part, count):
     return T.cast(part // count, "float32")
 
 
-def _common_words(terms: Terms, _query_count, _title_count):
-    return T.cast(common(terms.query, terms.title), "float32")
+def _common_words(terms: Terms, _query_count, title_count):
+    return T.cast(terms.common(QUERY, TITLE, title_count), "float32")
 
 
-def _diff_words(terms: Terms, query_count, _title_count):
-    return T.cast(query_count - common(terms.query, terms.title), "float32")
+def _diff_words(terms: Terms, query_count, title_count):
+    return T.cast(query_count - terms.common(QUERY, TITLE, title_count), "float32")
 
 
 def _diff_both(terms: Terms, query_count, title_count):
-    both = common(terms.query, terms.title) + common(terms.title, terms.query)
+    both = terms.common(QUERY, TITLE, title_count) + terms.common(TITLE, QUERY, query_count)
     return T.cast(query_count + title_count - both, "float32")
 
 
@@ -82,14 +82,15 @@ class Words:
         self._put(Text(at, format_int.emit(intrin.let(T.cast(number, "int64")), at)))
         accept(self._text(), T.float32(1))
 
-    def of_terms(self, method: str, terms: Terms, accept: Callable) -> None:
+    def of_terms(self, method: str, terms: Terms, title_count, accept: Callable) -> None:
         """Emit `accept` of each chosen query term behind the prefix, or once of all of them with the joiner between."""
+        is_in = terms.finder(QUERY, TITLE, title_count)
         chosen, divided = intrin.local("int64", 0), method.endswith("_divided")
         if not divided:
             self._start()
 
         def each(term: Text, _position) -> None:
-            in_title = is_in(term, terms.title)
+            in_title = is_in(term)
             with T.If(in_title if WORDS[method] else T.Not(in_title)), T.Then():
                 if divided:
                     self._start()
