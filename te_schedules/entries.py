@@ -56,6 +56,10 @@ class Entries:
         for what in (self._count, self._asked, self._slots):
             intrin.assign(what, 0)
 
+    def _cut(self, count) -> None:
+        """Emit that there are only the first `count` entries."""
+        intrin.assign(self._count, count)
+
     def reserve(self, count) -> None:
         """Emit that there is room for `count` (int64) entries."""
         self._entries.ensure(intrin.let(count) * T.int64(self._size))

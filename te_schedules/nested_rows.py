@@ -23,7 +23,7 @@ from te_schedules import intrin
 from te_schedules.column import Field, Word
 from te_schedules.entries import Entries, make_slots, slot_of
 from te_schedules.scratch import Scratch
-from te_schedules.text import digest, equal
+from te_schedules.text import digest, equal, nested_text
 from te_schedules.tokens import Text, find_byte, for_each_token
 
 Expr = Any
@@ -96,7 +96,14 @@ class NestedRow(Entries):
                 start, end = field.item_text(element)
                 intrin.assign(rest.first, start)
                 intrin.assign(rest.end, T.if_then_else(field.item_is_valid(element), end, start))
-            _for_each_part(rest, T.uint8(ord("|")), lambda group: self._add_group(group, category), whole=field.is_map)
+            plain = intrin.local("int32", 0)
+            with T.If(T.Not(field.is_map)), T.Then():
+                before = intrin.let(self.count)
+                nested_text.emit(text, field.text_limit, plain, self._store)
+                with T.If(plain[0] == 0), T.Then():
+                    self._cut(before)
+            with T.If(plain[0] == 0), T.Then():
+                _for_each_part(rest, T.uint8(ord("|")), lambda group: self._add_group(group, category), whole=field.is_map)
 
         for_each_token(field, row, (self._separator, self._separator), token)
 

@@ -99,7 +99,7 @@ class Table:
         each(put)
 
     def has(self, field, term: Text):
-        """Condition: one of the terms is this one, of another field. All are compared, since a branch at the first hit is mispredicted often."""
+        """Condition: one of the terms is this one, of another field. All are compared: a branch at the first hit is mispredicted often."""
         words = (*ends.emit(field, term), term.length)
         hits = intrin.local("int64", 0)
         with T.serial(self._count[0]) as k:
