@@ -85,8 +85,12 @@ class FeatureProgram:
         self._threads = threads or tvm_runtime.cores()
         some = {"weighted": any(e.weighted for e in plan.ids), "sequences": any(e.is_sequence for e in plan.ids)}
         self._collector = Collector(len(plan.ids), plan.block_rows, **some)
-        self.fields = columns_before(host.stages, [use.name for use in plan.uses])
+        self._fields = columns_before(host.stages, [use.name for use in plan.uses])
+
+    @property
+    def fields(self) -> tuple[str, ...]:
         """The columns that a call needs."""
+        return self._fields
 
     def __call__(self, columns: Any) -> dict[str, FeatureOutput]:
         """All features of the rows of `columns`.
