@@ -65,7 +65,7 @@ def _is_equal(terms: Terms, query_count, title_count):
     return result[0]
 
 
-MOST_WORK, BYTES_OF_TERM = 2**32, 64  # as tvm_rank.config.types.overlap_feature has them
+MOST_WORK, BYTES_OF_TERM = 2**30, 4  # as tvm_rank.config.types.overlap_feature has them
 FAR = 2**40  # beyond any distance in a row
 
 
@@ -156,7 +156,7 @@ METHODS: dict[str, Callable] = {
 class OverlapKind(TextOrNumberKind):
     """A number: `method`, then `normalizer` (a shape of `feature/normalize.py`), then boundaries if `bucketized`.
 
-    work: how the method's work grows with the size of the query and of the title (powers); a row of more than MOST_WORK is refused ·
+    work: how the method's work grows with the terms of the query and of the title (powers); a row of more than MOST_WORK is refused ·
     discrete: in the older dialect, texts behind the column's array `prefix`, with the byte `joiner` between words; `bucketizer` is a name of
     `te_schedules.bucketize` (NONE: texts)
     """
@@ -217,15 +217,16 @@ class OverlapKind(TextOrNumberKind):
     def _counts(self, scope, row, terms: Terms):
         """How many terms both sides have; none of the query in a row that is refused."""
         query, title = terms.measure(0), terms.measure(1)
-        work = T.float64(1)
-        for (count, size), power in zip((query, title), self.work, strict=True):
-            weight = T.cast(count + size // T.int64(BYTES_OF_TERM), "float64")
-            for _ in range(power):
-                work = work * weight
         kept = intrin.local("int64", query[0])
-        with T.If(T.And(title[0] > T.int64(0), work > T.float64(MOST_WORK))), T.Then():
-            scope.fail(row)
-            intrin.assign(kept, 0)
+        with T.If(T.And(query[0] > T.int64(0), title[0] > T.int64(0))), T.Then():
+            counts = [intrin.let(T.cast(count, "float64")) for count, _ in (query, title)]
+            sizes = [T.cast(count + size // T.int64(BYTES_OF_TERM), "float64") for count, size in (query, title)]
+            work = T.max(*(intrin.let(size / count) for size, count in zip(sizes, counts, strict=True)))
+            for count in (count for count, power in zip(counts, self.work, strict=True) for _ in range(power)):
+                work = work * count
+            with T.If(work > T.float64(MOST_WORK)), T.Then():
+                scope.fail(row)
+                intrin.assign(kept, 0)
         return intrin.let(kept[0]), title[0]
 
     def _value(self, scope, row):

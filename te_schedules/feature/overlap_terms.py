@@ -60,12 +60,18 @@ class Terms:
         return self.measure(side)[0]
 
     def measure(self, side: int):
-        """(how many terms a side has, their bytes)."""
-        count, size = intrin.local("int64", 0), intrin.local("int64", 0)
+        """(how many terms a side has, the bytes that finding them reads: of all texts with their separators, and one for each element)."""
+        field = self._scope.fields[side]
+        first, end = field.elements(self._row)
+        count, size = intrin.local("int64", 0), intrin.local("int64", end - first)
+        with T.If(field.is_text), T.Then(), T.serial(first, end) as element, T.If(field.element_is_valid(element)), T.Then():
+            begin, finish = field.text(element)
+            intrin.assign(size, size[0] + finish - begin)
+        is_number = intrin.let(T.cast(T.Not(field.is_text), "int64"))
 
         def add(text, _position) -> None:
             intrin.assign(count, count[0] + T.int64(1))
-            intrin.assign(size, size[0] + text.length)
+            intrin.assign(size, size[0] + text.length * is_number)
 
         self._each(side, add)
         return intrin.let(count[0]), intrin.let(size[0])

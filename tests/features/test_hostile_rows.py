@@ -19,7 +19,7 @@ from tvm_rank.ops.dag import references
 
 SECONDS = 20.0  # generous: the machine may be busy; without limits these take hours
 IDS = {"hash_bucket_size": 2**40, "separator": "|"}
-METHODS = ("title_common_ratio", "proximity_min_cover", "proximity_min_dist")
+METHODS = ("title_common_ratio", "proximity_min_cover", "proximity_min_dist", "is_contain")
 FG = {
     "features": [
         {"feature_name": "id", "feature_type": "id_feature", "expression": "item:a", "weighted": True, **IDS},
@@ -98,6 +98,7 @@ def test_a_long_list_crossed_with_one_value_is_not_refused(crossed):
 OVERLAPS = {
     "title_common_ratio": ((2**11, 2**21), (2**11 + 1, 2**21)),
     "proximity_min_cover": ((4, 2**15), (5, 2**15)),
+    "is_contain": ((4, 2**15), (5, 2**15)),
     "proximity_min_dist": ((2**4, 2**12), (2**4 + 1, 2**12)),
 }
 
@@ -107,22 +108,36 @@ def test_too_many_comparisons_are_refused_as_the_definition_says(method):
     config = load_config({"features": [next(f for f in CROSSED["features"] if f["feature_name"] == method)]})
     program = program_of(config)
     (query, title), wrong = OVERLAPS[method]
-    assert program({"q": pa.array([["a"] * min(query, 8)]), "t": pa.array([["a"] * min(title, 2**12)])})[method].dense.shape == (
+    assert program({"q": pa.array([["a"] * min(query, 8)]), "t": pa.array([["a"] * min(title, 2**11)])})[method].dense.shape == (
         1,
         1,
     )
     columns = {"q": pa.array([["a"], ["a"] * wrong[0]]), "t": pa.array([["a"], ["a"] * wrong[1]])}
-    with pytest.raises(RowError, match=r"row 1: wants at most 4,294,967,296 comparisons in a row") as refused:
+    with pytest.raises(RowError, match=r"row 1: wants at most 1,073,741,824 comparisons in a row") as refused:
         program(columns)
     with pytest.raises(InputError) as defined:
         references(config, columns, 2)
     assert str(refused.value) == str(defined.value)
 
 
-def test_a_long_term_counts_as_several(crossed):
-    columns = {"a": ["x"], "b": ["y"], "q": ["x" * 10_000_000], "t": ["x" * 10_000_000]}
-    with pytest.raises(RowError, match="64 bytes as one more term"):
-        crossed(columns)
+def test_long_terms_cost_their_bytes(crossed):
+    begun = time.perf_counter()
+    out = crossed({"a": ["x"], "b": ["y"], "q": ["x" * 10_000_000], "t": ["x" * 10_000_000]})
+    assert out["title_common_ratio"].dense.tolist() == [[1.0]]
+    terms = pa.array([["x" * 100_000] * 500])
+    with pytest.raises(RowError, match="4 bytes, separators included, as one more term"):
+        crossed({"a": ["x"], "b": ["y"], "q": terms, "t": terms})
+    assert time.perf_counter() - begun < SECONDS
+
+
+def test_separators_count_as_much_as_terms():
+    rows = pa.array(["a\x1db", "\x1d" * 10_000_000 + "a", ("\x1d" * 1000 + "a") * 2000])
+    program = program_of(load_config({"features": [f for f in CROSSED["features"] if f["feature_name"] == "proximity_min_cover"]}))
+    begun = time.perf_counter()
+    assert program({"q": rows[:2], "t": rows[:2]})["proximity_min_cover"].dense.tolist() == [[2.0], [1.0]]
+    with pytest.raises(RowError, match="row 2: wants at most"):
+        program({"q": rows, "t": rows})
+    assert time.perf_counter() - begun < SECONDS
 
 
 def test_kernels_and_configurations_have_the_same_limits():

@@ -13,7 +13,7 @@ from tvm_rank.config.types.overlap_feature import BYTES_OF_TERM, MOST_WORK, Over
 from tvm_rank.errors import InputError
 from tvm_rank.ops import overlap_words
 from tvm_rank.ops.normalize import bucket_of, normalize_number
-from tvm_rank.ops.reference import check_columns, ragged, tokens
+from tvm_rank.ops.reference import check_columns, ragged, row_in, texts, tokens
 from tvm_rank.output import FeatureOutput
 
 Terms = list[bytes]
@@ -33,7 +33,8 @@ def reference(feature: OverlapFeature, columns: Sequence[pa.Array], rows: int, h
     check_columns(feature, columns, rows)
     for row in range(rows):
         query, title = (tokens(column, row, feature.separators) for column in columns)
-        check_work(feature, query, title, row)
+        if query and title:
+            check_work(feature, (query, title), [_bytes_read(column, row) for column in columns], row)
     if feature.discrete:
         return overlap_words.text_reference(feature, columns, rows, hash_function)
     methods: Mapping[str, Callable[[Terms, Terms], float]] = overlap_words.METHODS if feature.legacy else METHODS
@@ -49,11 +50,20 @@ def reference(feature: OverlapFeature, columns: Sequence[pa.Array], rows: int, h
     return FeatureOutput(dense=np.array(numbers, np.float32).reshape(rows, 1))
 
 
-def check_work(feature: OverlapFeature, query: Terms, title: Terms, row: int) -> None:
-    """Raise InputError when comparing these terms would take too long."""
-    sizes = [float(len(terms) + sum(map(len, terms)) // BYTES_OF_TERM) for terms in (query, title)]
-    if query and title and sizes[0] ** feature.work[0] * sizes[1] ** feature.work[1] > MOST_WORK:
+def check_work(feature: OverlapFeature, sides: Sequence[Terms], read: Sequence[int], row: int) -> None:
+    """Raise InputError when comparing these terms would take too long. read: the bytes in which they are found, each time again."""
+    work = max(float(len(terms) + size // BYTES_OF_TERM) / len(terms) for terms, size in zip(sides, read, strict=True))
+    for terms, power in zip(sides, feature.work, strict=True):
+        work *= float(len(terms)) ** power
+    if work > MOST_WORK:
         raise InputError(f"feature {feature.name!r}, row {row}: {feature.refusal}")
+
+
+def _bytes_read(column: pa.Array, row: int) -> int:
+    """The bytes of all texts of a row, separators included, and one for each element, null and empty ones too."""
+    at = row_in(column, row)
+    found = column[at].values if pa.types.is_list(column.type) else column.slice(at, 1).drop_null()
+    return 0 if found is None else sum(1 + len(text or b"") for text in texts(found))
 
 
 def query_common_ratio(query: Terms, title: Terms) -> float:

@@ -26,9 +26,10 @@ LEGACY_METHODS = (
 WORD_METHODS = ("common_word", "diff_word", "common_word_divided", "diff_word_divided")
 RTP_METHODS = ("query_common_ratio", "title_common_ratio", "is_contain", "is_equal", "diff_both", *WORD_METHODS)
 """Methods of the older dialect; its ratios are integers."""
-MOST_WORK, BYTES_OF_TERM = 2**32, 64
-"""Of a row: comparisons of terms, at worst; and bytes that count as one more term."""
+MOST_WORK, BYTES_OF_TERM = 2**30, 4
+"""Of a row: comparisons of terms, at worst; and bytes, separators included, that cost as much as one more term."""
 _PAIRS = ("proximity_min_dist", "proximity_max_dist", "proximity_avg_dist")
+_FROM_EACH_START = ("is_contain", "index_of", "proximity_min_cover")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +50,16 @@ class OverlapFeature(Feature):
 
     @property
     def work(self) -> tuple[int, int]:
-        """The powers of the sizes of query and title with which the comparisons grow, at worst."""
-        return (2, 2) if self.method in _PAIRS else (1, 2) if self.method == "proximity_min_cover" else (1, 1)
+        """The powers of the terms of query and title with which the comparisons grow, at worst."""
+        return (2, 2) if self.method in _PAIRS else (1, 2) if self.method in _FROM_EACH_START else (1, 1)
 
     @property
     def refusal(self) -> str:
         """A row with too many comparisons is refused."""
         query, title = self.work
         powers = f"terms of the query{'' if query == 1 else '^2'} x terms of the title{'' if title == 1 else '^2'}"
-        return f"wants at most {MOST_WORK:,} comparisons in a row ({powers}, {BYTES_OF_TERM} bytes as one more term); shorten them before"
+        rule = f"{powers}, {BYTES_OF_TERM} bytes, separators included, as one more term"
+        return f"wants at most {MOST_WORK:,} comparisons in a row ({rule}); shorten them before"
 
     @property
     def numbers(self) -> int:
