@@ -3,7 +3,7 @@
 
 FOLDER holds fg.json, model.onnx, tables.safetensors, user.arrow, items.arrow (its integer column `request` is the row of user.arrow) and
 scores.npy (requests, items). The requests are scored in turn, so that one is not hot in the caches when it comes again. Scores that
-differ from scores.npy by more than 1e-5 end the run with status 1, before anything is timed.
+differ from scores.npy by more than 1e-5 (--tolerance) end the run with status 1, before anything is timed.
 
     python scripts/bench_rank.py FOLDER --threads 1
     python scripts/bench_rank.py FOLDER --artifact DIR --json result.json      (compiles into DIR once)
@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=16, help="how many requests are scored in turn (default 16)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a round (default 1)")
+    parser.add_argument("--tolerance", type=float, default=LARGEST_DIFFERENCE, help="of scores (default 1e-5)")
     parser.add_argument("--json", type=pathlib.Path, help="also write the results here")
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -69,8 +70,8 @@ def main() -> int:
         result["items"] = len(requests[0][1])
         result["largest_difference"] = difference(engine, requests, np.load(args.folder / "scores.npy"))
         print(json.dumps(result, indent=1), flush=True)
-        if result["largest_difference"] > LARGEST_DIFFERENCE:
-            print(f"FAILED: a score differs by more than {LARGEST_DIFFERENCE}", file=sys.stderr)
+        if result["largest_difference"] > args.tolerance:
+            print(f"FAILED: a score differs by more than {args.tolerance}", file=sys.stderr)
             return 1
         result["rounds"] = [one_round(engine, requests, args.seconds) for _ in range(args.rounds)]
         result["kernels"] = by_kernel(folder, engine, requests)

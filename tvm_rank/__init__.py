@@ -16,6 +16,8 @@ _HOMES = {
     "Engine": "tvm_rank.runtime.engine",
     "FeatureOutput": "tvm_rank.output",
     "FeatureProgram": "tvm_rank.runtime.program",
+    "Precision": "tvm_rank.precision",
+    "Samples": "tvm_rank.precision",
     "udf": "tvm_rank.functions.function",
     "RankError": "tvm_rank.errors",
     "ConfigError": "tvm_rank.errors",
@@ -23,6 +25,7 @@ _HOMES = {
     "InputError": "tvm_rank.errors",
     "ArtifactError": "tvm_rank.errors",
     "TargetError": "tvm_rank.errors",
+    "PrecisionError": "tvm_rank.errors",
     "TuningError": "tvm_rank.errors",
     "UdfError": "tvm_rank.errors",
 }

@@ -17,14 +17,16 @@ from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, StackEntry, TableEntry, this_build
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
-from tvm_rank.errors import ModelError, RankError
+from tvm_rank.errors import ModelError
 from tvm_rank.features import BLOCK_ROWS
 from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
 from tvm_rank.ops.table_rows import FP32, row_bytes
+from tvm_rank.precision import Precision, Samples
 
 if TYPE_CHECKING:
+    from relay_passes.reduce_dense import DenseLayer, Reduction
     from tvm_rank.code import Code
     from tvm_rank.frontend.binding import Binding
     from tvm_rank.frontend.dense_model import DenseModel
@@ -48,8 +50,9 @@ def compile(
     materialize: str = "none",
     memory_budget: int | None = None,
     target: object = "cpu",
-    precision: str = "fp32",
+    precision: str | Precision = "fp32",
     table_precision: str | Mapping[str, str] = "fp32",
+    samples: Samples | None = None,
     tuning: object = None,
     hash_function: str | None = None,
     base_dir: str | os.PathLike[str] | None = None,
@@ -61,21 +64,24 @@ def compile(
 
     features: fg.json as a path or dict · model: ONNX file or proto, whose inputs are named after features or groups · tables: a
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu" (this
-    machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · tuning: what `tvm-rank tune` found, a path or a
-    `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's defaults · table_precision: "fp32",
-    "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with "*" for those that it does not name · hash_function: "std" or
-    "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of all items, for an item store, so that
-    requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or "rows" (all fields of an item side by
-    side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense", or "auto", the most that fits
-    into `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions
-    (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name
-    of each stage as it begins.
+    machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · precision: of dense layers, "fp32", "bf16", "int8", "auto" or a
+    `tvm_rank.Precision` · samples: requests by which a lower precision is judged (`tvm_rank.Samples`), on this machine · tuning: what
+    `tvm-rank tune` found, a path or a `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's
+    defaults · table_precision: "fp32", "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with "*" for those that it
+    does not name · hash_function: "std" or "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of
+    all items, for an item store, so that requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or
+    "rows" (all fields of an item side by side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense",
+    or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's files lie (default:
+    beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for files of the older
+    engine · progress: called with the name of each stage as it begins.
 
-    Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored.
+    Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored;
+    PrecisionError for a precision that its tolerance does not allow.
     """
-    _refuse_unbuilt(precision=None if precision == "fp32" else precision)
+    wanted = Precision.of(precision)
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
-    from tvm_rank.code import generate, item_bytes
+    from tvm_rank.accuracy.choose import chosen
+    from tvm_rank.code import item_bytes
     from tvm_rank.target import resolve
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
@@ -89,10 +95,50 @@ def compile(
     sizes = partial(item_bytes, graph.mod, resolved.tvm_target, schedule)
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
-    code = generate(graph.mod, resolved.tvm_target, say, passes, brought.links.functions)
-    stored = None if stored is None else _computed_ahead(stored, brought.config, code)
-    manifest = _manifest(brought, graph, code, resolved, time.perf_counter() - started, stored)
-    return _artifact(brought, code, dataclasses.replace(manifest, schedule=code.schedule), _config_text(features), stored)
+    maker = _Maker(brought, graph, resolved, stored, passes, _config_text(features), say, started)
+    return chosen(maker, wanted, samples, say)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maker:
+    """Compiles one model, with dense layers in one precision or another."""
+
+    brought: _Brought
+    graph: RankGraph
+    target: ResolvedTarget
+    stored: PreparedStore | None
+    passes: Mapping[str, Any]
+    config: str
+    say: Progress
+    started: float
+
+    def layers(self) -> tuple[DenseLayer, ...]:
+        """The dense layers that can be reduced."""
+        from relay_passes.reduce_dense import dense_layers
+        from tvm_rank import pipeline
+
+        return dense_layers(pipeline.reducible(self.graph.mod, self.target.tvm_target, self.passes))
+
+    def artifact(self, reductions: Mapping[int, Reduction]) -> Artifact:
+        """Compile with these layers reduced."""
+        from tvm_rank.code import generate
+
+        brought, stored = self.brought, self.stored
+        passes = {**self.passes, "reductions": reductions}
+        code = generate(self.graph.mod, self.target.tvm_target, self.say, passes, brought.links.functions)
+        stored = None if stored is None else _computed_ahead(stored, brought.config, code)
+        manifest = _manifest(brought, self.graph, code, self.target, time.perf_counter() - self.started, stored)
+        return Artifact(
+            manifest=dataclasses.replace(manifest, schedule=code.schedule),
+            executable=code.executable,
+            stacks=brought.stacks,
+            tables=brought.tables,
+            config=self.config,
+            host_files={**brought.host.files, **brought.links.files, **code.kept.files},
+            stages=code.stages,
+            plan=code.plan,
+            items=None if stored is None else stored.items,
+        )
 
 
 def _computed_ahead(stored: PreparedStore, config: FeatureConfig, code: Code) -> PreparedStore:
@@ -103,20 +149,6 @@ def _computed_ahead(stored: PreparedStore, config: FeatureConfig, code: Code) ->
         entry = KeptEntry(features=kept.features, constants=kept.constants, refusals=refusals, block_rows=BLOCK_ROWS)
         ahead = dataclasses.replace(ahead, kept=(entry,))
     return stored.materialized(ahead, _refusals(config, ahead.refusals))
-
-
-def _artifact(brought: _Brought, code: Code, manifest: Manifest, config: str, stored: PreparedStore | None) -> Artifact:
-    return Artifact(
-        manifest=manifest,
-        executable=code.executable,
-        stacks=brought.stacks,
-        tables=brought.tables,
-        config=config,
-        host_files={**brought.host.files, **brought.links.files, **code.kept.files},
-        stages=code.stages,
-        plan=code.plan,
-        items=None if stored is None else stored.items,
-    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -228,12 +260,6 @@ def _schedule(tuning: object, target: ResolvedTarget) -> Schedule:
     from tvm_rank.tune.use import schedule_of
 
     return schedule_of(tuning, target)
-
-
-def _refuse_unbuilt(**options: object) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise RankError(f"compile({name}={value!r}): not built yet; leave it out")
 
 
 def _base_dir(features: object, base_dir: str | os.PathLike[str] | None) -> str | os.PathLike[str]:

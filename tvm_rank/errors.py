@@ -50,5 +50,9 @@ class TuningError(RankError, ValueError):
     """The tuning database is damaged or of another target, or tuning measured nothing."""
 
 
+class PrecisionError(RankError, ValueError):
+    """The scores of the samples differ from those of fp32 by more than the tolerance."""
+
+
 class UdfError(RankError, NotImplementedError):
     """A user-defined function has what the subset of Python cannot express; the message begins with file and line."""

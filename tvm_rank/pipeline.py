@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -13,6 +15,7 @@ from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import ITEM_VALUES, MaterializeItems
+from relay_passes.reduce_dense import ReduceDense, Reduction
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from relay_passes.store_features import StoreFeatures
@@ -23,17 +26,22 @@ from te_schedules.plain import LEGALIZATIONS
 from tvm_rank.schedule import PASSES, Schedule
 
 IDS = "ids"  # what of the items is computed ahead by `StoreFeatures`; other levels are of `MaterializeItems`
+NOTHING: Mapping[int, Reduction] = MappingProxyType({})
 
 
 def phases(
-    target: tvm.target.Target, schedule: Schedule | None = None, key_form: str | None = None, materialize: str | None = None
+    target: tvm.target.Target,
+    schedule: Schedule | None = None,
+    key_form: str | None = None,
+    materialize: str | None = None,
+    reductions: Mapping[int, Reduction] = NOTHING,
 ) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes. schedule: None for the defaults of the target · key_form: `text` or `number` with an item store, by its keys ·
-    materialize: what of the items is computed ahead."""
+    materialize: what of the items is computed ahead · reductions: dense layers in bf16 or int8, by number (`ReduceDense`)."""
     transform = relax.transform
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize),
+        "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize, reductions),
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(LEGALIZATIONS),
@@ -58,7 +66,11 @@ def phases(
 
 
 def _graph_passes(
-    target: tvm.target.Target, schedule: Schedule, key_form: str | None, materialize: str | None
+    target: tvm.target.Target,
+    schedule: Schedule,
+    key_form: str | None,
+    materialize: str | None,
+    reductions: Mapping[int, Reduction],
 ) -> list[tvm.transform.Pass]:
     """The project's own passes."""
     tiles, knobs = schedule.dense or tiles_for(target), schedule.features
@@ -71,7 +83,12 @@ def _graph_passes(
         "split_dense": SplitDense(),
     }
     common, hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
-    lowered = [TileLayers(schedule.kernels), LowerColumns(knobs=knobs), AddEntries(key_form=key_form)]
+    lowered = [
+        TileLayers(schedule.kernels),
+        ReduceDense(reductions, target),
+        LowerColumns(knobs=knobs),
+        AddEntries(key_form=key_form),
+    ]
     return [*common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 
@@ -82,10 +99,11 @@ def run(
     schedule: Schedule | None = None,
     key_form: str | None = None,
     materialize: str | None = None,
+    reductions: Mapping[int, Reduction] = NOTHING,
 ) -> tvm.IRModule:
     """Run all phases; `after(phase, module)` is called behind each of them. Options as of `phases`."""
     with target:
-        for name, passes in phases(target, schedule, key_form, materialize).items():
+        for name, passes in phases(target, schedule, key_form, materialize, reductions).items():
             mod = tvm.transform.Sequential(passes, name=name)(mod)
             if after is not None:
                 after(name, mod)
@@ -94,9 +112,20 @@ def run(
 
 def materialized(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedule, level: str) -> tvm.IRModule:
     """The module behind `MaterializeItems` or `StoreFeatures`, for what it says of the stored values; no kernel is made."""
-    made = phases(target, schedule, materialize=level)
+    return _until((MaterializeItems, StoreFeatures), mod, target, {"schedule": schedule, "materialize": level}, is_included=True)
+
+
+def reducible(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
+    """The module before `ReduceDense`, for the layers that there are; options as of `run`."""
+    return _until((ReduceDense,), mod, target, options, is_included=False)
+
+
+def _until(
+    kinds: tuple[type, ...], mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any], *, is_included: bool
+) -> tvm.IRModule:
+    made = phases(target, **options)
     graph = made["graph"]
-    until = next(k for k, one in enumerate(graph) if isinstance(one, (MaterializeItems, StoreFeatures))) + 1
+    until = next(k for k, one in enumerate(graph) if isinstance(one, kinds)) + is_included
     with target:
         return tvm.transform.Sequential([*made["inline"], *graph[:until]])(mod)
 

@@ -24,6 +24,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense import dot, panel
 from te_schedules.dense.layer import LAYER, Buffers, Layer, cell
+from te_schedules.dense.reduced import panel as reduced_panel
 
 _FLOAT_BYTES = 4
 _ALIGN = 4  # of every tensor: a caller's array need not begin at a vector boundary
@@ -33,26 +34,33 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
     """The function of a layer, with destination passing.
 
     (x (N, K) f32, packed (panels, K, width) f32, bias (J,) f32[, row_bias (R, J) f32, row_index (N,) i32[, item_bias (S, J) f32,
-    item_index (N,) i32]], out (N, J) f32);
+    item_index (N,) i32]], out (N, J) f32); below fp32, x and packed are as `reduced/op.py` says.
     N and R are symbolic, N may be 0.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
-        T.func_attr({"tirx.noalias": True, "rank.op": "rank.dense", "rank.flops": layer.flops, "op_pattern": 8})
-        T.func_attr({LAYER: json.dumps(layer.described())})
+        operator = "rank.dense" if layer.precision == "fp32" else "rank.reduced_dense"
+        T.func_attr({"tirx.noalias": True, "rank.op": operator, "rank.flops": layer.flops, "op_pattern": 8})
+        if layer.precision == "fp32":  # those that are tuned
+            T.func_attr({LAYER: json.dumps(layer.described())})
         rows, buffers = _declare(layer)
         _emit_tasks(layer, buffers, rows)
     return builder.get()
 
 
 def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
-    names = ["x", "packed", "bias", *(["row_bias", "row_index"] if layer.has_row_bias else [])]
+    int8 = ["levels", "packed", "factors", "totals"]
+    names = ["x", *(int8 if layer.precision == "int8" else ["packed"]), "bias"]
+    names += [*(["row_bias", "row_index"] if layer.has_row_bias else [])]
     names += [*(["item_bias", "item_index"] if layer.has_item_bias else []), "out"]
     handles = {name: T.arg(name, T.handle()) for name in names}
     rows, requests, items = T.int64(), T.int64(), T.int64()
     shapes = {
-        "x": (rows, layer.depth),
-        "packed": (layer.panels, layer.depth, layer.width),
+        "x": (rows, layer.words),
+        "levels": (rows, 2),
+        "packed": (layer.panels, layer.words, layer.width * (4 if layer.precision == "int8" else 1)),
+        "factors": (layer.units,),
+        "totals": (layer.units,),
         "bias": (layer.units,),
         "row_bias": (requests, layer.units),
         "row_index": (rows,),
@@ -60,7 +68,9 @@ def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
         "item_index": (rows,),
         "out": (rows, layer.units),
     }
-    dtypes = {name: "int32" if name.endswith("index") else "float32" for name in names}
+    word = {"fp32": ("float32", "float32"), "bf16": ("int32", "int32"), "int8": ("int32", "int8")}[layer.precision]
+    integers = {"x": word[0], "packed": word[1], "totals": "int32", "row_index": "int32", "item_index": "int32"}
+    dtypes = {name: integers.get(name, "float32") for name in names}
     matched = {name: T.match_buffer(handles[name], shapes[name], dtypes[name], align=_ALIGN) for name in names}
     if layer.width == 1:  # (J, K, 1) seen as (J, K)
         matched["packed"] = T.decl_buffer((layer.units, layer.depth), "float32", data=matched["packed"].data, align=_ALIGN)
@@ -112,6 +122,12 @@ def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int)
     if layer.width == 1:
         _emit_tiles(layer, first, end, columns, lambda row, rows: dot.emit_rows(layer, buffers, row, rows))
         dot.emit_activation(layer, buffers, first, end)
+        return
+    if layer.precision != "fp32":
+        _emit_tiles(
+            layer, first, end, columns, lambda row, rows: reduced_panel.emit_sums(layer, buffers, row, rows, number, columns)
+        )
+        panel.emit_activation(layer, buffers, first, end, number, columns)
         return
     size = layer.depth_steps
     if size == layer.depth:

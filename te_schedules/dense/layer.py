@@ -12,6 +12,7 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules.dense.activation import ACTIVATIONS, splat
 from te_schedules.dense.tiles import SPACE, DenseTiles
 
+PRECISIONS = {"fp32": 1, "bf16": 2, "int8": 4}  # name -> numbers of K in 32 bits
 STACK_LIMIT = 960  # bytes; TVM's own limit is 1024, exclusive
 LAYER = "rank.layer"  # attribute of a kernel: what `described` gives, as JSON
 DOT_COLUMNS = (
@@ -29,8 +30,12 @@ class Layer:
     has_row_bias: bool
     tiles: DenseTiles
     has_item_bias: bool = False  # a second bias by row, with an index of its own
+    precision: str = "fp32"  # of x and the weight: a name of PRECISIONS
+    products: str = "plain"  # how products are summed below fp32: a name of `te_schedules.dense.reduced.products.PRODUCTS`
 
     def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"rank.dense: precision {self.precision!r} is unknown; known are {', '.join(PRECISIONS)}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"rank.dense: activation {self.activation!r} is unknown; known are {', '.join(sorted(ACTIVATIONS))}")
         if self.depth < 1 or self.units < 1:
@@ -49,7 +54,8 @@ class Layer:
     def name(self) -> str:
         """The kernel's name: what the layer computes, whatever its tiles are."""
         biases = "_rows" * self.has_row_bias + "_items" * self.has_item_bias
-        return f"dense_{self.depth}x{self.units}_{self.activation}{biases}"
+        precision = "" if self.precision == "fp32" else f"_{self.precision}"
+        return f"dense_{self.depth}x{self.units}_{self.activation}{biases}{precision}"
 
     @property
     def width(self) -> int:
@@ -67,8 +73,15 @@ class Layer:
         return self.units if self.width == 1 else self.width
 
     @property
+    def words(self) -> int:
+        """Words of 32 bits in a row of x, and steps of K of the inner loop."""
+        return -(-self.depth // PRECISIONS[self.precision])
+
+    @property
     def depth_steps(self) -> int:
         """Steps of K that are summed at a time: all of them, or an even part of about `depth_block` in deeper layers."""
+        if self.precision != "fp32":
+            return self.words
         if self.width == 1 or 2 * self.depth <= 3 * self.tiles.depth_block:
             return self.depth
         parts = -(-self.depth // self.tiles.depth_block)
@@ -113,16 +126,19 @@ class Buffers:
     row_index: tirx.Buffer | None = None
     item_bias: tirx.Buffer | None = None
     item_index: tirx.Buffer | None = None
+    levels: Any = None  # the three buffers of int8, as in `reduced/rows.py` and `reduced/pack.py`
+    factors: Any = None
+    totals: Any = None
 
 
-def registers(count: int, lanes: int):
+def registers(count: int, lanes: int, dtype: str = "float32"):
     """A buffer of `count` vectors that LLVM keeps in registers, because all its indices are constant once loops are unrolled.
 
     Scope "global" and at most STACK_LIMIT bytes: anything else TVM takes from the heap, with a call at run time. TVM unites
     buffers that are not alive at the same time, which costs nothing here.
     """
     assert count * lanes * 4 <= STACK_LIMIT
-    return T.alloc_buffer((count * lanes,), "float32", scope="global")
+    return T.alloc_buffer((count * lanes,), dtype, scope="global")
 
 
 def cell(value):
@@ -141,13 +157,13 @@ def mask(lanes: int, count):
     return T.ramp(tirx.const(0, "int32"), 1, lanes) < T.broadcast(count, lanes)
 
 
-def load(buffer, row: list, column, lanes: int, count):
-    """`lanes` numbers from `buffer[*row, column]` on, of which only `count` are read; the others are 0."""
+def load(buffer, row: list, column, lanes: int, count, dtype: str = "float32"):
+    """`lanes` numbers of a `dtype` from `buffer[*row, column]` on, of which only `count` are read; the others are 0."""
     index = (*row, T.ramp(column, 1, lanes))
     if isinstance(count, int) and count >= lanes:
         return buffer[index]
-    read = T.masked_load(f"float32x{lanes}", buffer, *index, mask(lanes, count))
-    return T.Select(mask(lanes, count), read, splat(0.0, lanes))
+    read = T.masked_load(f"{dtype}x{lanes}", buffer, *index, mask(lanes, count))
+    return T.Select(mask(lanes, count), read, splat(0, lanes, dtype))
 
 
 def store(buffer, value, row: list, column, lanes: int, count) -> None:

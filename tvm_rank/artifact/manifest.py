@@ -159,7 +159,8 @@ class FileEntry:
 class Manifest:
     """The manifest. `refusals`: for each feature kernel, (feature, rule) of each element of its status. `host_stages`: the library calls
     before the kernels, with the libraries and their versions; their files are `host/<name>`. `links`: the texts that kernels make before
-    library calls read them. `schedule`: the knobs (`tvm_rank.schedule`)."""
+    library calls read them. `schedule`: the knobs (`tvm_rank.schedule`).
+    `precision`: of the dense layers below fp32, with the errors that it brings (`tvm_rank.accuracy.choose`)."""
 
     schema: int
     version: str
@@ -184,6 +185,7 @@ class Manifest:
     compile_seconds: float
     files: Mapping[str, FileEntry]
     schedule: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    precision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of manifest.json: the entries, and `checksum` over all others."""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.model_options import add_model_options, compile_arguments
+from tvm_rank.cli.precision_options import add_precision_options, read_precision
 from tvm_rank.cli.stages import stage_printer
-from tvm_rank.cli.summary import store_text
+from tvm_rank.cli.summary import precision_text, store_text
 from tvm_rank.cli.text_table import size_text
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ examples:
   tvm-rank compile --features fg.json --model model.onnx --functions functions.py --out artifact
   tvm-rank compile --features fg.json --model m.onnx --items items.parquet --item-key item_id --out artifact
   tvm-rank compile --features fg.json --model model.onnx --tuning model.tuning --out artifact
+  tvm-rank compile --features fg.json --model m.onnx --tables t.safetensors --precision auto --tolerance 0.005 \\
+      --sample-user user.arrow --sample-items items.arrow --out artifact
 
 targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
 An artifact at --out is replaced when the new one is complete.
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `compile`."""
     add_model_options(parser, required=True)
     parser.add_argument("--tuning", metavar="DB", help="use what `tvm-rank tune` found")
+    add_precision_options(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="the artifact to write")
     parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
 
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         progress = stage_printer(interrupts, quiet=args.quiet)
         arguments = compile_arguments(args)
         store.check_replaceable(pathlib.Path(args.out))  # before the work, not after it
-        artifact = compile(**arguments, tuning=args.tuning, progress=progress)
+        precision, samples = read_precision(args)
+        artifact = compile(**arguments, precision=precision, samples=samples, tuning=args.tuning, progress=progress)
         progress("writing the artifact")
         artifact.save(args.out, progress)
     if unused := artifact.manifest.unused_features:
@@ -72,6 +77,7 @@ def summary(manifest: Manifest, out: str, seconds: float) -> str:
         "features": f"{len(manifest.features)} used, {len(manifest.unused_features)} unused",
         "tables": f"{tables}, {size_text(table_bytes)}",
         **({"items": store_text(manifest.store[0], manifest)} if manifest.store else {}),
+        **({"precision": precision_text(manifest)} if manifest.precision else {}),
         "kernels": f"{len(manifest.kernels)}, for {len(manifest.groups)} column groups",
         "compiled": f"in {manifest.compile_seconds:.1f} s, {seconds:.1f} s with writing",
         "artifact": f"{out}, {size_text(total)}",

@@ -32,12 +32,33 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
         rows = [row for stack in manifest.stacks for row in _tables(stack)]
         head = ["table", "rows", "dim", "precision", "as float32", "size", "largest error", "relative error", "file", "first row"]
         yield "tables\n" + text_table(head, rows)
+    if manifest.precision:
+        yield f"dense layers: {precision_text(manifest)}\n" + text_table(
+            ["layer", "precision", "size", "error", "why"], _layers(manifest)
+        )
     if manifest.groups:
         groups = [(*(str(g.get(key, "")) for key in ("kernel", "kind", "sink")), _count(g.get("columns"))) for g in manifest.groups]
         yield "column groups\n" + text_table(["kernel", "kind", "sink", "columns"], groups)
     kernels = [[str(k.get("name", "")), str(k.get("operator", "")) or "-", _count(k.get("calls"))] for k in manifest.kernels]
     yield "kernels\n" + text_table(["name", "operator", "calls"], kernels)
     yield "files\n" + text_table(["file", "size"], [[name, size_text(entry.bytes)] for name, entry in manifest.files.items()])
+
+
+def precision_text(manifest: Manifest) -> str:
+    """The precision of the dense layers in a line, with what it did to the scores of the samples."""
+    found = [
+        f"{one['output']} differs by at most {one['largest']:.2g}, mean {one['mean']:.2g}, rank correlation {one['rank_correlation']:.5f}"
+        + ("" if one["auc_change"] is None else f", AUC {one['auc_change']:+.5f}")
+        for one in manifest.precision["differences"]
+    ]
+    return "; ".join([manifest.precision["dense"], *(found or ["not judged, compile with samples"])])
+
+
+def _layers(manifest: Manifest) -> list[list[str]]:
+    return [
+        [one["layer"], one["precision"], size_text(one["bytes"]), f"{one['error']:.2g}" if one["error"] else "-", one["why"] or "-"]
+        for one in manifest.precision["layers"]
+    ]
 
 
 def _head(manifest: Manifest, folder: pathlib.Path) -> str:
