@@ -29,8 +29,8 @@ examples:
   tvm-rank compile --features fg.json --model model.onnx --functions functions.py --out artifact
   tvm-rank compile --features fg.json --model m.onnx --items items.parquet --item-key item_id --out artifact
   tvm-rank compile --features fg.json --model model.onnx --tuning model.tuning --out artifact
-  tvm-rank compile --features fg.json --model m.onnx --tables t.safetensors --precision auto --tolerance 0.005 \\
-      --sample-user user.arrow --sample-items items.arrow --out artifact
+  tvm-rank compile --features fg.json --model m.onnx --tables t.safetensors --out artifact \\
+      --precision auto --tolerance 0.005 --sample-user user.arrow --sample-items items.arrow
 
 targets: cpu (this machine), x86-64-v3 (AVX2), x86-64-v4 (AVX-512), sapphirerapids, aarch64.
 An artifact at --out is replaced when the new one is complete.
