@@ -58,9 +58,9 @@ def test_tables_that_do_not_fit_are_refused(case: str):
         tvm_rank.compile(features=FEATURES, model=MODEL, tables=tables)
 
 
-def test_options_that_are_not_built_yet_are_refused_by_name():
-    with pytest.raises(tvm_rank.RankError, match=r"compile\(precision=.*not built yet; leave it out"):
-        tvm_rank.compile(features=FEATURES, model=MODEL, tables={"level": TABLE}, precision="bf16")
+def test_a_precision_that_is_unknown_is_refused_with_those_there_are():
+    with pytest.raises(tvm_rank.RankError, match="precision 'int4': give fp32, bf16, int8 or auto"):
+        tvm_rank.compile(features=FEATURES, model=MODEL, tables={"level": TABLE}, precision="int4")
 
 
 @pytest.mark.parametrize("tuning", ["nowhere.tuning", 5], ids=str)
