@@ -164,3 +164,17 @@ def test_another_dialect_is_refused_and_its_keys_belong_to_it_alone():
         load_config({"features": [feature]})
     with pytest.raises(ConfigError, match="invalid_values: is a key of the legacy engine"):
         load_config({"features": [feature | {"hash_bucket_size": 5, "invalid_values": ["x"]}]})
+
+
+def test_one_map_column_has_the_recorded_values_of_map_keys_and_map_values():
+    """fg0490 to fg0492."""
+    look = {"feature_type": "lookup_feature", "key": "item:k", "map": "user:m"}
+    names = {"fg": {"needKey": False, "default_lookup_value": ""}, "names": {"needKey": False}, "number": {"needDiscrete": False}}
+    program = compile_features(
+        {"features": [{"feature_name": name, **look, **keys} for name, keys in names.items()]}, dialect="rtp"
+    )
+    values = pa.MapArray.from_arrays(pa.array([0, 3], pa.int32()), pa.array([5, 4, 3], pa.int32()), pa.array([1, 2, 3], pa.int32()))
+    out = program({"k": pa.array([[1], [3], [5], [], [5, 0, 4]], pa.list_(pa.int64())), "m": values})
+    assert out["fg"].texts.to_pylist()[:3] == [["fg_"], ["fg_3"], ["fg_1"]]
+    assert out["names"].texts.to_pylist()[3:] == [[], ["names_1", "names_2"]]
+    assert out["number"].dense[2:].tolist() == [[1.0], [0.0], [3.0]]
