@@ -2,7 +2,7 @@
 
 One kernel computes all features of a side. `Knobs` names the choices; the defaults are good untuned.
 
-    for block in parallel(rows / block_rows):
+    for block in parallel(rows / block_rows):         (grain_rows: some blocks for each task)
         for section:                      one loop nest in the code: a kind and a sink
             for column in section:        constants are read here
                 for row in block:         the feature's code, then the sink's
@@ -10,7 +10,7 @@ One kernel computes all features of a side. `Knobs` names the choices; the defau
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -33,9 +33,10 @@ OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
 
 @dataclass(frozen=True, kw_only=True)
 class Knobs:
-    """block_rows: rows of a block, also the grain of parallelism · queue_ids: ids kept before their rows are added, so that the
+    """block_rows: rows of a block · queue_ids: ids kept before their rows are added, so that the
     reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once · intermediates: what becomes of
-    values that have several uses, CACHED: they are made once, RECOMPUTED: for each use.
+    values that have several uses, CACHED: they are made once, RECOMPUTED: for each use · grain_rows: rows that one task of a thread takes
+    at least, 0: a block.
 
     Within a block all rows of one feature are computed before the next feature. So many rows are the feature-major ("push") order,
     which reads constants and code seldom, and one row is the item-major ("pull") order, which reads an item's fields together.
@@ -45,16 +46,32 @@ class Knobs:
     queue_ids: int = 120
     prefetch: bool = True
     intermediates: str = CACHED
+    grain_rows: int = 0
 
     def __post_init__(self):
-        for name, most in (("block_rows", MOST_BLOCK_ROWS), ("queue_ids", MOST_QUEUED)):
+        for name, least, most in (
+            ("block_rows", 1, MOST_BLOCK_ROWS),
+            ("queue_ids", 1, MOST_QUEUED),
+            ("grain_rows", 0, MOST_BLOCK_ROWS),
+        ):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise ValueError(f"Knobs.{name} is {value!r}; it must be an integer from 1 to {most}")
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(f"Knobs.{name} is {value!r}; it must be an integer from {least} to {most}")
         if not isinstance(self.prefetch, bool):
             raise ValueError(f"Knobs.prefetch is {self.prefetch!r}; it must be True or False")
         if self.intermediates not in INTERMEDIATES:
             raise ValueError(f"Knobs.intermediates is {self.intermediates!r}; it must be one of {', '.join(INTERMEDIATES)}")
+
+    @staticmethod
+    def space() -> Mapping[str, tuple[Any, ...]]:
+        """The values of each knob that are worth trying, by its name; any combination is a schedule."""
+        return {
+            "block_rows": (1, 16, 32, 64, 128, 256, 1024, 4096),
+            "queue_ids": (1, 8, 16, 32, 64, MOST_QUEUED),
+            "prefetch": (True, False),
+            "intermediates": INTERMEDIATES,
+            "grain_rows": (0, 128, 256, 512, 1024),
+        }
 
 
 @dataclass(frozen=True)
@@ -155,21 +172,34 @@ def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
     if status is not None:
         with T.serial(T.int64(max(1, len(layout.refusals)))) as k:
             T.buffer_store(status, T.int64(0), [k])
-    blocks = (rows + T.int64(knobs.block_rows - 1)) // T.int64(knobs.block_rows)
-    with T.parallel(blocks) as number:
-        first = intrin.let(number * T.int64(knobs.block_rows))
-        made = Made(layout.made) if layout.made else None
-        if made is not None:
-            buffers = replace(buffers, made=made.address)
-        block = Block(first, intrin.let(T.min(first + T.int64(knobs.block_rows), rows)), buffers, knobs)
-        for section in layout.sections:
-            with T.serial(T.int64(section.count)) as c:
-                at = intrin.let(T.int64(section.first) + c * T.int64(section.stride))
-                _section(block, Scope(buffers, section.places, at, section.kind.inputs, status), section, made)
-        for copies in layout.copies:
-            copies.emit(block)
-        if made is not None:
-            made.free()
+    per_task = max(1, knobs.grain_rows // knobs.block_rows)
+    task_rows = per_task * knobs.block_rows
+    with T.parallel((rows + T.int64(task_rows - 1)) // T.int64(task_rows)) as task:
+        if per_task == 1:
+            _block(layout, buffers, rows, knobs, task * T.int64(knobs.block_rows))
+            return
+        begin = intrin.let(task * T.int64(task_rows))
+        end = intrin.let(T.min(begin + T.int64(task_rows), rows))
+        with T.serial((end - begin + T.int64(knobs.block_rows - 1)) // T.int64(knobs.block_rows)) as number:
+            _block(layout, buffers, rows, knobs, begin + number * T.int64(knobs.block_rows))
+
+
+def _block(layout: Layout, buffers: Buffers, rows, knobs: Knobs, first) -> None:
+    """One block of rows."""
+    first = intrin.let(first)
+    status = buffers.extra.get("status")
+    made = Made(layout.made) if layout.made else None
+    if made is not None:
+        buffers = replace(buffers, made=made.address)
+    block = Block(first, intrin.let(T.min(first + T.int64(knobs.block_rows), rows)), buffers, knobs)
+    for section in layout.sections:
+        with T.serial(T.int64(section.count)) as c:
+            at = intrin.let(T.int64(section.first) + c * T.int64(section.stride))
+            _section(block, Scope(buffers, section.places, at, section.kind.inputs, status), section, made)
+    for copies in layout.copies:
+        copies.emit(block)
+    if made is not None:
+        made.free()
 
 
 def _section(block: Block, scope: Scope, section: Section, made: Made | None) -> None:

@@ -78,7 +78,7 @@ def test_inspect_names_the_decisions(tmp_path: pathlib.Path, capsys: pytest.Capt
     path = saved(Schedule(features=Knobs(block_rows=8), without=("split_dense",)), tmp_path)
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
-    assert "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached; dense: lanes " in text
+    assert "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached, grain_rows 0; dense: lanes " in text
     assert "; without split_dense" in text
 
 
