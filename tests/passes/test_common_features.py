@@ -13,6 +13,7 @@ from relay_passes.common_features import CommonFeatures
 from relay_passes.lower_columns import GROUPS, LowerColumns
 from te_schedules.column_group import op
 from te_schedules.column_group.kernel import Knobs
+from te_schedules.column_group.table_format import TableFormat
 from tvm_rank.config.load import load_config
 from tvm_rank.ops import lookup
 from tvm_rank.ops.dag import references
@@ -172,8 +173,8 @@ def test_readers_of_equal_features_are_equal():
 def expected(g: Graph) -> list:
     """What `two_tables` is with its equal features made one."""
     ids = g.feature("a")
-    left = g.bb.emit(op.lookup(ids, g.stacks[DIM], combiner="mean", table="t0", table_row=0))
-    right = g.bb.emit(op.lookup(ids, g.stacks[WIDE], combiner="sum", table="t3", table_row=3))
+    left = g.bb.emit(op.lookup(ids, g.stacks[DIM], TableFormat("fp32", DIM), combiner="mean", table="t0", table_row=0))
+    right = g.bb.emit(op.lookup(ids, g.stacks[WIDE], TableFormat("fp32", WIDE), combiner="sum", table="t3", table_row=3))
     return [g.concat(left, right), g.concat(g.lookup("other", DIM), g.lookup("shorter", DIM))]
 
 

@@ -35,7 +35,11 @@ SCHEDULES = {
     f"only-{name}": Schedule(without=tuple(other for other in PASSES if other != name), features=knobs)
     for name, knobs in zip(PASSES, KNOBS, strict=True)
 } | {"none": Schedule(without=PASSES, dense=GENERIC)}
-STORES = {"text-columns-ids": ("text", "columns", "ids"), "int64-rows-auto": ("int64", "rows", "auto")}
+STORES = {
+    "text-columns-ids": ("text", "columns", "ids"),
+    "text-rows-none": ("text", "rows", "none"),  # all fields are in records
+    "int64-rows-auto": ("int64", "rows", "auto"),
+}
 
 
 class Given:
