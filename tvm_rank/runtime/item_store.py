@@ -47,8 +47,8 @@ class ItemStore:
             elif name:
                 self.words[k] = self._describe(batch, name, dataclasses.replace(use, legacy=False))
         columns = [k for k, name in enumerate(self.entry.columns) if name not in inside]
-        tables = (self.keys, np.ascontiguousarray(self.words[columns]))
-        for words in (table for table in tables if len(table)):  # no column is left where all fields are in records
+        described = (self.keys, np.ascontiguousarray(self.words[columns]))
+        for words in (table for table in described if len(table)):  # no column is left where all fields are in records
             status = np.zeros(len(words), np.int64)
             check_columns(words, status)
             if status.any():
