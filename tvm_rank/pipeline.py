@@ -21,6 +21,7 @@ from relay_passes.split_pairs import SplitPairs
 from relay_passes.store_features import StoreFeatures
 from relay_passes.tile_layers import TileLayers
 from te_schedules.dense.tiles import tiles_for
+from te_schedules.inline_fused import InlineFused
 from te_schedules.lower import PIPELINE
 from te_schedules.plain import LEGALIZATIONS
 from tvm_rank.schedule import PASSES, Schedule
@@ -48,7 +49,7 @@ def phases(
             transform.AnnotateTIROpPattern(),
             transform.FoldConstant(),
         ],
-        "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"])],
+        "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"]), InlineFused()],
         "lower": [
             transform.RewriteDataflowReshape(),
             transform.ToNonDataflow(),
