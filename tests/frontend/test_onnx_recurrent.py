@@ -95,6 +95,18 @@ def test_a_first_state_of_zeros_needs_no_rows_and_a_transposition_of_the_steps_g
     assert found[0] != "permute_dims"
 
 
+def test_an_embedding_and_its_layers_as_both_exporters_of_pytorch_write_them():
+    graph = """(int64[N] item, int64[N, 3] clicks) => (float[N, 1] score) {
+        n = Shape<start = 0, end = 1>(clicks) e = Gather(table, clicks) t = Transpose<perm = [1, 0, 2]>(e)
+        s = Concat<axis = 0>(two, n, three) zeros = Expand(zero, s) all, last = GRU<hidden_size = 3, direction = "bidirectional",
+            linear_before_reset = 1>(t, w, r, b, , zeros)
+        p = Transpose<perm = [0, 2, 1, 3]>(all) q = Reshape(p, shape) y = Transpose<perm = [1, 0, 2]>(q) end = Gather<axis = 1>(y, minus)
+        u = Gather(table, item) c = Concat<axis = 1>(u, end) o = Gemm<transB = 1>(c, v, bias) score = Sigmoid(o) }"""
+    weights = recurrent(3, 2) | {"table": weight(5, 4), "v": weight(1, 10), "bias": weight(1), "zero": np.float32(0)}
+    weights |= {"two": np.array([2]), "three": np.array([3]), "minus": np.int64(-1), "shape": np.array([0, 0, -1])}
+    compare(parsed(graph, weights), batches=(1, 7))
+
+
 @pytest.mark.parametrize(
     ("graph", "weights", "reason"),
     [
