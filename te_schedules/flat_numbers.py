@@ -42,10 +42,11 @@ def _flat_numbers(field: Field, rows, fill: Expr, outputs) -> None:
     first, count = rows[0], intrin.let(rows[1] - rows[0])
     dense_numbers.call_convert(field, "float64", first, count, outputs[0])
     valid, bit = field[Word.VALID], field[Word.VALID_BIT] + first
-    with T.If(valid != T.int64(0)), T.Then():
-        dense_numbers.nulls("float64").call(valid, bit, count, fill, outputs[0], T.int64(1))
-        with T.If(T.isnan(fill)), T.Then():
+    with T.If(valid != T.int64(0)), T.Then(), T.If(T.isnan(fill)):
+        with T.Then():
             dense_numbers.MARKS.call(valid, bit, count, outputs[1])
+        with T.Else():
+            dense_numbers.nulls("float64").call(valid, bit, count, fill, outputs[0], T.int64(1))
 
 
 def _store_missing(place: Expr, fill: Expr, outputs) -> None:
