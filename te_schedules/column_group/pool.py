@@ -75,7 +75,8 @@ class _Queue(IdReader):
         with T.If(at[0] == T.int64(self.block.knobs.queue_ids)), T.Then():
             self.flush(is_last=False)
         if self.block.knobs.prefetch:
-            intrin.prefetch(entry)
+            for line in self.pool.form.lines():
+                intrin.prefetch(entry + T.int64(line))
         T.buffer_store(self.rows, entry, [at[0]])
         T.buffer_store(self.owners, row, [at[0]])
         if self.weighted:

@@ -21,6 +21,7 @@ from te_schedules import intrin
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int4")
 WIDEST = 64  # float32 lanes that a row is read in: four vectors of AVX-512, so that one pass over the ids does for most tables
+LINE, MOST_LINES = 64, 8  # bytes of a cache line; how many of a row are asked for ahead
 _HEADER = {"int8": 2, "int4": 1}  # bytes before the numbers of a row
 _BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8, "int4": 4}
 _LEAST = {"fp16": 2, "bf16": 2, "int8": 2, "int4": 8}  # lanes that are read at once at least
@@ -67,6 +68,16 @@ class TableFormat:
                 first += width
         if rest % 16:
             yield Span(first, rest % 16, rest % 16)
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of a row."""
+        return _HEADER.get(self.precision, 0) + (self.dim * _BITS[self.precision] + 7) // 8
+
+    def lines(self) -> list[int]:
+        """Places in a row, in bytes, whose cache lines are all of the row's, or its first MOST_LINES: rows of bytes lie across lines."""
+        last = [] if self.row_bytes % LINE == 0 or LINE % self.row_bytes == 0 else [self.row_bytes - 1]
+        return [*range(0, self.row_bytes, LINE), *last][:MOST_LINES]
 
     def imports(self, lanes: int):
         """The frame around code that reads so many lanes of rows."""

@@ -40,6 +40,7 @@ def test_kernels_and_the_definition_agree_on_names_and_on_how_far_is_read():
     assert table_format.PRECISIONS == table_rows.PRECISIONS
     for precision in PRECISIONS:
         for dim in range(1, 200):
+            assert table_format.TableFormat(precision, dim).row_bytes == row_bytes(precision, dim)
             ends = [0]
             for span in table_format.TableFormat(precision, dim).spans():
                 assert span.first == ends[-1]
