@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -123,6 +124,19 @@ def test_show_lists_what_was_learned(database: pathlib.Path, tmp_path: pathlib.P
     text = capsys.readouterr().out
     assert "at 4, 16 items" in text
     assert f"{KERNEL}: vectors" in text
+
+
+def test_the_report_is_one_page_with_plots_and_the_same_figures_as_json(database: pathlib.Path, tmp_path: pathlib.Path):
+    for name in ("report.html", "report.json"):
+        assert main(["tune", "--show", str(database), "--report", str(tmp_path / name)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert f"{KERNEL}: the best time so far" in page
+    assert "src=" not in page
+    assert "href=" not in page
+    (session,) = json.loads((tmp_path / "report.json").read_text())["sessions"]
+    (kernel,) = session["kernels"]
+    assert (kernel["name"], kernel["trials"], len(kernel["best_ratios"])) == (KERNEL, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,14 @@ command goes on where it was.
 from __future__ import annotations
 
 import argparse
+import pathlib
+from typing import TYPE_CHECKING
 
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.model_options import add_model_options, compile_arguments
+
+if TYPE_CHECKING:
+    from tvm_rank.tune.database import TuningDatabase
 
 TRIALS = 256
 EPILOG = """\
@@ -18,7 +23,8 @@ examples:
   tvm-rank tune artifact --time-budget 600 --out model.tuning
   tvm-rank tune --features fg.json --model model.onnx --tables tables/ --trials 512 --out model.tuning
   tvm-rank tune artifact --kernels dense_569x512_relu_rows --trials 64 --out model.tuning
-  tvm-rank tune --show model.tuning
+  tvm-rank tune artifact --tracker 10.0.0.1:9190 --key ranker --trials 512 --out model.tuning
+  tvm-rank tune --show model.tuning --report tuning.html
   tvm-rank compile --features fg.json --model model.onnx --tables tables/ --tuning model.tuning --out artifact
 
 Trials of an earlier run count, and are not repeated.
@@ -36,28 +42,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-sizes", type=_counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)"
     )
-    parser.add_argument("--threads", type=_count, metavar="T", help="threads of a request (default: all cores)")
+    parser.add_argument("--threads", type=_count, metavar="T", help="threads of a request (default: all cores; 1 with --tracker)")
     parser.add_argument("--kernels", type=_names, default=(), metavar="NAME,...", help="tune these only, by the names of inspect")
+    parser.add_argument("--tracker", metavar="HOST:PORT", help="measure on the servers of this RPC tracker, not here")
+    parser.add_argument("--key", metavar="K", help="with --tracker: the key of the servers")
     parser.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
+    parser.add_argument(
+        "--report", type=pathlib.Path, metavar="FILE", help="also write what was learned: .html with plots, or .json"
+    )
     parser.add_argument("--quiet", action="store_true", help="print the result only")
 
 
 def run(args: argparse.Namespace) -> int:
     """Tune or show."""
-    from tvm_rank.cli.tuning_text import learned_text
     from tvm_rank.tune.database import TuningDatabase
 
     if args.show:
         if args.out or args.artifact or args.features:
             args.usage_error("--show goes alone")
-        print(learned_text(TuningDatabase.load(args.show)))
-        return 0
+        return _tell(TuningDatabase.load(args.show), args.report)
     if args.out is None:
         args.usage_error("give a database to write with --out, or one to print with --show")
     if (args.artifact is None) == (args.features is None or args.model is None):
         args.usage_error("give an ARTIFACT, or --features and --model")
+    if (args.tracker is None) != (args.key is None):
+        args.usage_error("--tracker and --key go together")
     from tvm_rank.cli.live_table import LiveTable
     from tvm_rank.compiler import compile
+    from tvm_rank.tune.remote import Tracker
     from tvm_rank.tune.run import tune
 
     with Interrupts() as interrupts, LiveTable(interrupts, quiet=args.quiet) as table:
@@ -70,9 +82,23 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             kernels=args.kernels,
             seed=args.seed,
+            tracker=Tracker.of(args.tracker, args.key) if args.tracker else None,
             on_change=table.update,
         )
-    print(learned_text(TuningDatabase(args.out, job.journal.records)))
+    return _tell(TuningDatabase(args.out, job.journal.records), args.report)
+
+
+def _tell(database: TuningDatabase, report: pathlib.Path | None) -> int:
+    """Print what was learned, and write the report."""
+    from tvm_rank.cli.aside import written_aside
+    from tvm_rank.cli.tuning_text import learned_text
+    from tvm_rank.tune.report import report_html, report_json
+
+    print(learned_text(database))
+    if report is not None:
+        text = report_json(database) if report.suffix == ".json" else report_html(database)
+        with written_aside(report, "the report") as aside:
+            pathlib.Path(aside).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -18,7 +18,9 @@ from tvm_rank.runtime import tvm_runtime
 from tvm_rank.target import HOST, PRESETS, ResolvedTarget, resolve
 from tvm_rank.tune.job import Job, Limits
 from tvm_rank.tune.journal import Journal
+from tvm_rank.tune.measure import Measurer
 from tvm_rank.tune.records import Session
+from tvm_rank.tune.remote import RemoteMeasurer, Tracker
 from tvm_rank.tune.task import Task, dense_tasks
 
 BATCH_SIZES = (64, 256, 1024)
@@ -73,6 +75,7 @@ def tune(
     threads: int | None = None,
     kernels: Sequence[str] = (),
     seed: int = 0,
+    tracker: Tracker | None = None,
     on_change: Callable[[Job, str], None] = lambda _job, _what: None,
 ) -> Job:
     """Search the knobs of a model's kernels and write what is measured into the file `out`, which may have records already: trials that
@@ -80,28 +83,35 @@ def tune(
 
     model: an artifact, or its folder · trials, seconds: when the search ends; at least one of them · batch_sizes: items of the requests
     that are tuned for · threads: of one request, None for all cores · kernels: names of those to tune, all by default · on_change: called
-    whenever something has happened. Raises TuningError when nothing could be measured, or the database is damaged or in use.
+    whenever something has happened · tracker: measure on its servers instead of here. Raises TuningError when nothing could be measured, or
+    the database is damaged or in use.
     """
     _check(trials, seconds, batch_sizes)
     found = Model.of(model)
     target, tasks = found.target(), found.tasks(kernels)
-    count = threads or tvm_runtime.cores()
+    count = threads or (1 if tracker else tvm_runtime.cores())  # how many cores a server has is not known
     build = this_build()
     session = Session(
-        target=str(target.tvm_target), processor=processor(), version=str(build["version"]), tvm_version=str(build["tvm_version"]),
-        threads=count, batch_sizes=tuple(batch_sizes),
-    )  # fmt: skip
-    from tvm_rank.tune.measure import Measurer
-
+        target=str(target.tvm_target),
+        processor=f"servers {tracker.key}" if tracker else processor(),
+        version=str(build["version"]),
+        tvm_version=str(build["tvm_version"]),
+        threads=count,
+        batch_sizes=tuple(batch_sizes),
+    )
     with (
         Journal(pathlib.Path(out)) as journal,
         tempfile.TemporaryDirectory(prefix="tvm-rank-tune-") as folder,
-        Measurer(target, count, pathlib.Path(folder)) as measurer,
+        _measurer(target, count, pathlib.Path(folder), tracker) as measurer,
     ):
         job = Job(session, journal, measurer, Limits(trials=trials, seconds=seconds), seed, lambda what: on_change(job, what))
         on_change(job, "building the kernels as they are")
         job.run(measurer.prepare(tasks, session.batch_sizes))
     return job
+
+
+def _measurer(target: ResolvedTarget, threads: int, folder: pathlib.Path, tracker: Tracker | None) -> Measurer:
+    return Measurer(target, threads, folder) if tracker is None else RemoteMeasurer(target, threads, folder, tracker)
 
 
 def _check(trials: int | None, seconds: float | None, batch_sizes: Sequence[int]) -> None:

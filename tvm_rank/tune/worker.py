@@ -24,9 +24,11 @@ LIBRARY, ENTRY = "kernel.so", "kernel"
 ARGUMENTS = "arguments.json"
 ARRAY, WEIGHT, OUTPUT = "array", "weight", "output"
 TOLERANCE = 1e-5  # of the largest number of an output: sums in another order differ by so much
+ROUND_S, LEAST_ROUNDS = 2.5e-3, 5  # of runs of one kernel in a round; kernels that take longer are measured in fewer rounds
 SHORT_S = 3e-4  # of one run, in which a quick kernel is called several times
 FIRST_RUNS = 2  # before times count: pages, caches and the thread pool
-SHARE_ALL_CORES = -3  # TVM's affinity mode
+SHARE_ALL_CORES, BIG_CORES = -3, 1  # TVM's affinity modes; the first one takes a list, which cannot be sent to a server
+DEFAULT_LIBRARY = "default.so"  # its name on a server
 
 
 def build(mod: tvm.IRModule, target: tvm.target.Target, _params: Any) -> tvm.runtime.Module:
@@ -96,12 +98,46 @@ def evaluate(
 ) -> list[float]:
     """[seconds of the candidate, of the default] for each recorded call, one behind the other."""
     tvm.get_global_func("runtime.config_threadpool")(SHARE_ALL_CORES, threads, [str(core) for core in range(threads)])
-    other = tvm.runtime.load_module(default)
+    return _all_calls(module, tvm.runtime.load_module(default), device, config, repeated, calls, default_shapes)
+
+
+def allocate_remote(_session: Any, device: Any, args_info: Sequence[Any], repeat: int, *, calls: Sequence[str]) -> list[list[Any]]:
+    """`allocate` on a server."""
+    return allocate(device, args_info, repeat, calls=calls)
+
+
+def evaluate_remote(
+    session: Any,
+    module: Any,
+    device: Any,
+    config: Any,
+    repeated: Sequence[Sequence[Any]],
+    *,
+    calls: Sequence[str],
+    default: str,
+    default_shapes: Sequence[Sequence[int]],
+    threads: int,
+) -> list[float]:
+    """`evaluate` on a server, which gets the library of the default too."""
+    session.get_function("runtime.config_threadpool")(BIG_CORES, threads)
+    session.upload(default, DEFAULT_LIBRARY)
+    return _all_calls(module, session.load_module(DEFAULT_LIBRARY), device, config, repeated, calls, default_shapes)
+
+
+def _all_calls(
+    module: Any,
+    default: Any,
+    device: Any,
+    config: Any,
+    repeated: Sequence[Sequence[Any]],
+    calls: Sequence[str],
+    default_shapes: Sequence[Sequence[int]],
+) -> list[float]:
     found: list[float] = []
     for folder, tensors in zip(calls, repeated, strict=True):
         call = call_of(folder)
         expected = call.tensors(device, default_shapes)
-        found += alternated(call, (module, tensors), (other, expected), device, config)
+        found += alternated(call, (module, tensors), (default, expected), device, config)
     return found
 
 
@@ -109,8 +145,8 @@ Side = tuple[Any, Sequence[Any]]  # a library and its arguments
 
 
 def alternated(call: Call, candidate: Side, default: Side, device: Any, config: Any) -> list[float]:
-    """[candidate, default] in seconds of one call, over `config.repeat` rounds of `config.number` short runs each; raises ValueError when
-    results differ.
+    """[candidate, default] in seconds of one call, over up to `config.repeat` rounds of up to `config.number` short runs each; raises
+    ValueError when results differ.
 
     The default's time is its least. The candidate's is that times the median over the rounds of the ratio of both: a shared core runs at
     one speed for some milliseconds and at another then, and a round is shorter than that.
@@ -119,21 +155,29 @@ def alternated(call: Call, candidate: Side, default: Side, device: Any, config: 
         for _ in range(FIRST_RUNS):
             module[ENTRY](*tensors)
     check(call.outputs(candidate[1]), call.outputs(default[1]))
-    sides = (candidate, default)
-    calls = [max(1, int(SHORT_S / _least(side, device, 1, FIRST_RUNS))) for side in sides]
+    timers = [_Timer(side, device, config.number) for side in (candidate, default)]
     ratios, least = [], np.inf
-    for turn in range(config.repeat):
+    for turn in range(max(LEAST_ROUNDS, min(config.repeat, int(config.repeat * ROUND_S / timers[1].seconds)))):
         order = (0, 1) if turn % 2 else (1, 0)  # neither is always behind the other
-        times = {k: _least(sides[k], device, calls[k], config.number) for k in order}
+        times = {k: timers[k].least() for k in order}
         ratios.append(times[0] / times[1])
         least = min(least, times[1])
     return [float(least * np.median(ratios)), float(least)]
 
 
-def _least(side: Side, device: Any, calls: int, runs: int) -> float:
-    """Seconds of a call, the least of some runs: whatever else the machine does only adds to a time."""
-    module, tensors = side
-    return float(min(module.time_evaluator(ENTRY, device, number=calls, repeat=runs)(*tensors).results))
+class _Timer:
+    """Short runs of a kernel: up to `runs` at a time, fewer when one takes long. `seconds`: of all of them, about."""
+
+    def __init__(self, side: Side, device: Any, runs: int):
+        module, self.tensors = side
+        first = min(module.time_evaluator(ENTRY, device, number=1, repeat=FIRST_RUNS)(*self.tensors).results)
+        calls, repeat = max(1, int(SHORT_S / first)), max(1, min(runs, int(ROUND_S / 2 / first)))
+        self.seconds = max(SHORT_S, first) * repeat
+        self._evaluate = module.time_evaluator(ENTRY, device, number=calls, repeat=repeat)
+
+    def least(self) -> float:
+        """Seconds of a call, the least of the runs: whatever else the machine does only adds to a time."""
+        return float(min(self._evaluate(*self.tensors).results))
 
 
 def check(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:

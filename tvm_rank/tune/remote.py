@@ -1,0 +1,129 @@
+"""Measuring on other machines: MetaSchedule's RPC runner, TVM's tracker, and servers that need only TVM's runtime.
+
+Candidates are built here and run on whichever server is free. A server that dies takes its candidate with it; since that looks like a
+candidate that crashed, each one gets a second chance elsewhere before it counts as failed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm_rank.errors import TuningError
+from tvm_rank.target import ResolvedTarget
+from tvm_rank.tune import worker
+from tvm_rank.tune.measure import RUN_LIMIT_S, Built, Effort, Measurer, Prepared, Timed
+
+SESSION_S = 20  # a server ends a session that takes longer, as one does whose candidate crashed
+PATIENCE_S = 180.0  # without any result, when no server answers
+POLL_S = 0.02
+CHANCES = 2
+ROUND_TRIPS = 3  # a round costs two of them, so that there are fewer and longer ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracker:
+    """An RPC tracker, and the key under which the servers to measure on have registered."""
+
+    host: str
+    port: int
+    key: str
+
+    @classmethod
+    def of(cls, address: str, key: str) -> Tracker:
+        """From `host:port`. Raises TuningError for anything else."""
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise TuningError(f"tracker {address!r}: give host:port")
+        if not key or ":" in key:
+            raise TuningError(f"key {key!r}: give the key that the servers were started with")
+        return cls(host=host, port=int(port), key=key)
+
+    @property
+    def config(self) -> Any:
+        """As MetaSchedule has it."""
+        from tvm.s_tir.meta_schedule.runner import RPCConfig
+
+        return RPCConfig(
+            tracker_host=self.host, tracker_port=self.port, tracker_key=self.key, session_timeout_sec=SESSION_S, session_priority=1
+        )
+
+    def servers(self) -> int:
+        """How many servers there are. Raises TuningError when there is none, or no tracker."""
+        start = f"TVM_USE_RUNTIME_LIB=1 python -m tvm.exec.rpc_server --tracker {self.host}:{self.port} --key {self.key}"
+        try:
+            import socket
+
+            socket.create_connection((self.host, self.port), timeout=5).close()
+            count = int(self.config.count_num_servers())
+        except (OSError, ValueError, RuntimeError) as error:
+            command = f"python -m tvm.exec.rpc_tracker --port {self.port} --port-end {self.port + 1}"
+            raise TuningError(f"no tracker answers at {self.host}:{self.port} ({error}); start one with `{command}`") from error
+        if not count:
+            raise TuningError(f"no server with the key {self.key!r} is at {self.host}:{self.port}; start some with `{start}`")
+        return count
+
+
+class RemoteMeasurer(Measurer):
+    """Builds here, measures on the servers of a tracker, as many candidates at a time as there are servers."""
+
+    def __init__(
+        self, target: ResolvedTarget, threads: int, folder: pathlib.Path, tracker: Tracker, run_limit_s: float = RUN_LIMIT_S
+    ):
+        self.tracker, self.servers = tracker, tracker.servers()
+        super().__init__(target, threads, folder, run_limit_s)
+
+    def _new_runner(self) -> Any:
+        from tvm.s_tir.meta_schedule.runner import RPCRunner
+        from tvm.support.popen_pool import PopenPoolExecutor
+
+        runner = RPCRunner(rpc_config=self.tracker.config, max_workers=self.servers)
+        # its own pool waits for ever, and of a server that dies in the middle of a call no word may come
+        runner.pool.shutdown()
+        runner.pool = PopenPoolExecutor(max_workers=self.servers, timeout=self.run_limit_s)
+        return runner
+
+    def _allocator(self) -> Callable[..., Any]:
+        return worker.allocate_remote
+
+    def _evaluator(self) -> Callable[..., list[float]]:
+        return worker.evaluate_remote
+
+    def measure(self, prepared: Prepared, built: Built, effort: Effort) -> Timed:
+        ((_, timed),) = self.measure_all(prepared, [built], effort)
+        return timed
+
+    def measure_all(self, prepared: Prepared, built: Sequence[Built], effort: Effort) -> Iterator[tuple[Built, Timed]]:
+        for one in built:
+            if one.path is None:
+                yield one, Timed(error=one.error)
+        waiting = [one for one in built if one.path is not None]
+        for chance in range(1, CHANCES + 1):
+            again = []
+            for one, timed in self._as_they_end(prepared, waiting, effort):
+                if timed.error and chance < CHANCES:
+                    again.append(one)
+                else:
+                    yield one, timed
+            waiting = again
+
+    def _as_they_end(self, prepared: Prepared, built: Sequence[Built], effort: Effort) -> Iterator[tuple[Built, Timed]]:
+        """Candidates with their times. Raises TuningError when nothing comes for long."""
+        fewer = Effort(rounds=max(1, effort.rounds // ROUND_TRIPS), runs=effort.runs * ROUND_TRIPS)
+        pending = dict(enumerate(self._run(prepared, built, fewer)))
+        since = time.monotonic()
+        while pending:
+            ready = [k for k, future in pending.items() if future.done()]
+            for k in ready:
+                yield built[k], self._timed(pending.pop(k))
+                since = time.monotonic()
+            if not ready and time.monotonic() - since > PATIENCE_S:
+                raise TuningError(
+                    f"no server with the key {self.tracker.key!r} has answered for {PATIENCE_S:.0f} s; look whether they run, and run "
+                    "the same command again: what was measured is kept"
+                )
+            if not ready:
+                time.sleep(POLL_S)

@@ -1,0 +1,135 @@
+"""The report of a tuning database: the figures as JSON, and a page with plots that needs no other file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from tvm_rank.tune.database import Learned, TuningDatabase
+from tvm_rank.tune.records import Session, Trial, mean_ratio
+
+WIDTH, HEIGHT, MARGIN = 520, 180, 42  # of a plot, and of the room for its axes; pixels
+BEFORE, AFTER = "#9ecae1", "#31a354"
+STYLE = """body { font-family: sans-serif; max-width: 60em; margin: 2em auto; color: #222 }
+table { border-collapse: collapse } td, th { padding: 0.2em 0.8em; text-align: right } td:first-child, th:first-child { text-align: left }
+tr:nth-child(even) { background: #f4f4f4 } svg { display: block; margin: 0.5em 0 1.5em }"""
+
+
+def report_json(database: TuningDatabase) -> str:
+    """What was learned: sessions with their kernels, times before and after in seconds, best ratio over the trials."""
+    sessions = []
+    for session in database.sessions.values():
+        kernels = [_described(database, one) for one in database.learned() if one.session == session]
+        sessions.append({**dataclasses.asdict(session), "kernels": kernels})
+    return json.dumps({"sessions": sessions}, indent=1)
+
+
+def _described(database: TuningDatabase, one: Learned) -> dict[str, Any]:
+    return {
+        "name": one.task.name,
+        "share": one.task.share,
+        "trials": one.trials,
+        "tuned": one.tuned,
+        "judged": one.judged,
+        "default": one.task.default,
+        "choice": one.choice,
+        "default_seconds": one.default_seconds,
+        "seconds": one.seconds,
+        "best_ratios": best_ratios(database, one),
+    }
+
+
+def best_ratios(database: TuningDatabase, one: Learned) -> list[float]:
+    """After each trial of a kernel, the least time so far over the default's; 1 until a trial was better."""
+    best, found = 1.0, []
+    for record in database.records:
+        if isinstance(record, Trial) and (record.session, record.task) == (one.session.key, one.task.name):
+            best = best if record.error else min(best, record.ratio)
+            found.append(round(best, 5))
+    return found
+
+
+def report_html(database: TuningDatabase) -> str:
+    """A page: for each session its conditions, a table, the bars before and after, and the best time over the trials of each kernel."""
+    parts = [_session(database, session) for session in database.sessions.values()]
+    head = f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Tuning</title><style>{STYLE}</style></head><body>'
+    return "\n".join([head, f"<h1>Tuning: {escape(database.source)}</h1>", *parts, "</body></html>\n"])
+
+
+def _session(database: TuningDatabase, session: Session) -> str:
+    learned = [one for one in database.learned() if one.session == session]
+    sizes = ", ".join(map(str, session.batch_sizes))
+    about = (
+        f"{session.processor}, {session.threads} thread(s), tvm-rank {session.version}, TVM {session.tvm_version}, {session.target}"
+    )
+    parts = [
+        f"<h2>{escape(about)}</h2>",
+        f"<p>Microseconds of a call at {sizes} items; saved is the mean over these.</p>",
+        _table(learned),
+    ]
+    parts += ["<h3>Before and after</h3>", _bars(learned, session)]
+    for one in learned:
+        if ratios := best_ratios(database, one):
+            parts += [
+                f"<h3>{escape(one.task.name)}: the best time so far, of the default's, over {one.trials} trials</h3>",
+                _line(ratios),
+            ]
+    return "\n".join(parts)
+
+
+def _table(learned: Sequence[Learned]) -> str:
+    rows = []
+    for one in learned:
+        saved = f"{1 - mean_ratio(one.seconds, one.default_seconds):.1%}" if one.tuned else "default kept"
+        times = [" / ".join(f"{second * 1e6:.1f}" for second in seconds) for seconds in (one.default_seconds, one.seconds)]
+        cells = [one.task.name, f"{one.task.share:.0%}", str(one.trials), times[0], times[1] if one.tuned else "", saved]
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    names = ("kernel", "share", "trials", "before", "after", "saved")
+    return "<table><tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>" + "".join(rows) + "</table>"
+
+
+def _bars(learned: Sequence[Learned], session: Session) -> str:
+    """Two bars for each kernel and batch size: the default's time, and the tuned one's in parts of it."""
+    parts, top, label = [], 6, 260
+    for one in learned:
+        seconds = one.seconds if one.tuned else one.default_seconds
+        for size, before, after in zip(session.batch_sizes, one.default_seconds, seconds, strict=False):
+            length = WIDTH * min(2.0, after / before) / 2
+            parts.append(f'<text x="0" y="{top + 12}" font-size="12">{escape(one.task.name)} at {size}</text>')
+            parts.append(f'<rect x="{label}" y="{top}" width="{WIDTH / 2:.1f}" height="7" fill="{BEFORE}"/>')
+            parts.append(f'<rect x="{label}" y="{top + 7}" width="{length:.1f}" height="7" fill="{AFTER}"/>')
+            parts.append(f'<text x="{label + WIDTH / 2 + 8:.0f}" y="{top + 12}" font-size="12">{after / before:.3f}</text>')
+            top += 22
+    return _svg(label + WIDTH // 2 + 70, top + 6, parts)
+
+
+def _line(ratios: Sequence[float]) -> str:
+    """The best ratio over the trials, a step for each; the axis goes from the least to 1."""
+    low = min(0.9, *ratios)
+
+    def place(trial: float, ratio: float) -> str:
+        return f"{MARGIN + WIDTH * trial / len(ratios):.1f},{10 + HEIGHT * (1 - ratio) / (1 - low):.1f}"
+
+    points = [place(0, 1.0)]
+    for k, ratio in enumerate(ratios):
+        points += [place(k, ratio), place(k + 1, ratio)]
+    bottom = 10 + HEIGHT
+    return _svg(
+        WIDTH + 2 * MARGIN,
+        HEIGHT + 40,
+        [
+            f'<path d="M{MARGIN} 10V{bottom}H{MARGIN + WIDTH}" fill="none" stroke="#999"/>',
+            f'<text x="0" y="16" font-size="12">1.00</text><text x="0" y="{bottom}" font-size="12">{low:.2f}</text>',
+            f'<text x="{MARGIN}" y="{bottom + 18}" font-size="12">0</text>',
+            f'<text x="{MARGIN + WIDTH - 20}" y="{bottom + 18}" font-size="12">{len(ratios)}</text>',
+            f'<polyline points="{" ".join(points)}" fill="none" stroke="{AFTER}" stroke-width="2"/>',
+        ],
+    )
+
+
+def _svg(width: int, height: int, parts: Sequence[str]) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
+    return "\n".join([head, *parts, "</svg>"])
