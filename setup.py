@@ -14,7 +14,8 @@ CORE = [
     "rich>=13",
     "safetensors>=0.4.3",
 ]
-TUNE = ["cloudpickle>=3", "psutil>=5.9", "tornado>=6.3", "xgboost>=2"]
+MEASURE = ["cloudpickle>=3", "psutil>=5.9", "tornado>=6.3"]  # what MetaSchedule's builders, runners and servers import
+TUNE = [*MEASURE, "xgboost>=2"]  # the search does without xgboost, which is large, but finds less
 RAY = ["ray[data]>=2.30"]  # transform --engine ray
 BENCH = ["onnxruntime>=1.19", "polars>=1.20"]
 TEXT = [
@@ -30,6 +31,7 @@ FARMHASH = f"pyfarmhash>=0.4; {HAS_FARMHASH}"
 DEV = [
     *BENCH,
     *TEXT,
+    *MEASURE,
     FARMHASH,
     "hypothesis>=6.100",
     "mypy~=2.4",
