@@ -13,7 +13,7 @@ import pytest
 
 from tvm_rank import compiler
 from tvm_rank.artifact import store
-from tvm_rank.errors import ConfigError
+from tvm_rank.errors import ConfigError, RankError
 
 MAIN_STAGES = ("building the graph", "running passes", "generating code", "writing the artifact")
 
@@ -123,4 +123,4 @@ def test_an_unknown_target_is_refused_with_those_there_are(tvm_rank_command: Cal
 
 
 def test_the_error_of_a_configuration_is_one_of_the_known_errors():
-    assert issubclass(ConfigError, compiler.RankError)
+    assert issubclass(ConfigError, RankError)
