@@ -56,3 +56,7 @@ class PrecisionError(RankError, ValueError):
 
 class UdfError(RankError, NotImplementedError):
     """A user-defined function has what the subset of Python cannot express; the message begins with file and line."""
+
+
+class BenchError(RankError, ValueError):
+    """A benchmark cannot be run as asked for, or a contestant's scores are wrong."""

@@ -73,13 +73,14 @@ def _left(job: Job) -> str:
         done += f" of {limits.trials}"
         if job.measured and limits.seconds is None:
             left = job.elapsed / job.measured * max(0, limits.trials - job.measured)
-            return f"{done} · about {_clock(left)} left"
+            return f"{done} · about {clock(left)} left"
     if limits.seconds is not None:
-        return f"{done} · {_clock(max(0.0, limits.seconds - job.elapsed))} left"
+        return f"{done} · {clock(max(0.0, limits.seconds - job.elapsed))} left"
     return done
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 

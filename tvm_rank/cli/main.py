@@ -23,6 +23,7 @@ VERBS = {
     "explain": "how the features of one item come about",
     "inspect": "what is in an artifact",
     "tune": "faster kernels for a model, by measuring",
+    "bench": "times of models, next to other engines and the machine's ceilings",
     "refresh": "new items for the item store of an artifact",
 }
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -35,6 +36,7 @@ examples:
   tvm-rank explain artifact --user user.arrow --items items.arrow --item 7
   tvm-rank inspect artifact
   tvm-rank tune artifact --time-budget 600 --out model.tuning
+  tvm-rank bench --workloads rank-bench-small --html report.html
 
 `tvm-rank VERB --help` says more of each.
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.model_options import add_model_options, compile_arguments
+from tvm_rank.cli.option_types import count, counts, names, seconds
 
 if TYPE_CHECKING:
     from tvm_rank.tune.database import TuningDatabase
@@ -37,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, required=False)
     parser.add_argument("--out", metavar="DB", help="the database to write; records that it has are kept")
     parser.add_argument("--show", metavar="DB", help="only print what a database has learned")
-    parser.add_argument("--trials", type=_count, metavar="N", help=f"candidates of all kernels together (default: {TRIALS})")
-    parser.add_argument("--time-budget", type=_seconds, metavar="SECONDS", help="end after so long; 10m and 2h are understood")
+    parser.add_argument("--trials", type=count, metavar="N", help=f"candidates of all kernels together (default: {TRIALS})")
+    parser.add_argument("--time-budget", type=seconds, metavar="SECONDS", help="end after so long; 10m and 2h are understood")
     parser.add_argument(
-        "--batch-sizes", type=_counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)"
+        "--batch-sizes", type=counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)"
     )
-    parser.add_argument("--threads", type=_count, metavar="T", help="threads of a request (default: all cores; 1 with --tracker)")
-    parser.add_argument("--kernels", type=_names, default=(), metavar="NAME,...", help="tune these only, by the names of inspect")
+    parser.add_argument("--threads", type=count, metavar="T", help="threads of a request (default: all cores; 1 with --tracker)")
+    parser.add_argument("--kernels", type=names, default=(), metavar="NAME,...", help="tune these only, by the names of inspect")
     parser.add_argument("--tracker", metavar="HOST:PORT", help="measure on the servers of this RPC tracker, not here")
     parser.add_argument("--key", metavar="K", help="with --tracker: the key of the servers")
     parser.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
@@ -100,29 +101,3 @@ def _tell(database: TuningDatabase, report: pathlib.Path | None) -> int:
         with written_aside(report, "the report") as aside:
             pathlib.Path(aside).write_text(text, encoding="utf-8")
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(",") if part)
-
-
-def _seconds(text: str) -> float:
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
-    number = text[:-1] if unit else text
-    try:
-        seconds = float(number) * (unit or 1)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds, or 10m, or 2h")
-    return seconds

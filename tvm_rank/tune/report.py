@@ -10,12 +10,10 @@ from typing import Any
 
 from tvm_rank.tune.database import Learned, TuningDatabase
 from tvm_rank.tune.records import Session, Trial, mean_ratio
+from tvm_rank.web_page import html_table, page, svg
 
 WIDTH, HEIGHT, MARGIN = 520, 180, 42  # of a plot, and of the room for its axes; pixels
 BEFORE, AFTER = "#9ecae1", "#31a354"
-STYLE = """body { font-family: sans-serif; max-width: 60em; margin: 2em auto; color: #222 }
-table { border-collapse: collapse } td, th { padding: 0.2em 0.8em; text-align: right } td:first-child, th:first-child { text-align: left }
-tr:nth-child(even) { background: #f4f4f4 } svg { display: block; margin: 0.5em 0 1.5em }"""
 
 
 def report_json(database: TuningDatabase) -> str:
@@ -55,8 +53,7 @@ def best_ratios(database: TuningDatabase, one: Learned) -> list[float]:
 def report_html(database: TuningDatabase) -> str:
     """A page: for each session its conditions, a table, the bars before and after, and the best time over the trials of each kernel."""
     parts = [_session(database, session) for session in database.sessions.values()]
-    head = f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Tuning</title><style>{STYLE}</style></head><body>'
-    return "\n".join([head, f"<h1>Tuning: {escape(database.source)}</h1>", *parts, "</body></html>\n"])
+    return page("Tuning", f"Tuning: {database.source}", parts)
 
 
 def _session(database: TuningDatabase, session: Session) -> str:
@@ -86,9 +83,8 @@ def _table(learned: Sequence[Learned]) -> str:
         saved = f"{1 - mean_ratio(one.seconds, one.default_seconds):.1%}" if one.tuned else "default kept"
         times = [" / ".join(f"{second * 1e6:.1f}" for second in seconds) for seconds in (one.default_seconds, one.seconds)]
         cells = [one.task.name, f"{one.task.share:.0%}", str(one.trials), times[0], times[1] if one.tuned else "", saved]
-        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    names = ("kernel", "share", "trials", "before", "after", "saved")
-    return "<table><tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>" + "".join(rows) + "</table>"
+        rows.append(cells)
+    return html_table(("kernel", "share", "trials", "before", "after", "saved"), rows)
 
 
 def _bars(learned: Sequence[Learned], session: Session) -> str:
@@ -103,7 +99,7 @@ def _bars(learned: Sequence[Learned], session: Session) -> str:
             parts.append(f'<rect x="{label}" y="{top + 7}" width="{length:.1f}" height="7" fill="{AFTER}"/>')
             parts.append(f'<text x="{label + WIDTH / 2 + 8:.0f}" y="{top + 12}" font-size="12">{after / before:.3f}</text>')
             top += 22
-    return _svg(label + WIDTH // 2 + 70, top + 6, parts)
+    return svg(label + WIDTH // 2 + 70, top + 6, parts)
 
 
 def _line(ratios: Sequence[float]) -> str:
@@ -117,7 +113,7 @@ def _line(ratios: Sequence[float]) -> str:
     for k, ratio in enumerate(ratios):
         points += [place(k, ratio), place(k + 1, ratio)]
     bottom = 10 + HEIGHT
-    return _svg(
+    return svg(
         WIDTH + 2 * MARGIN,
         HEIGHT + 40,
         [
@@ -128,8 +124,3 @@ def _line(ratios: Sequence[float]) -> str:
             f'<polyline points="{" ".join(points)}" fill="none" stroke="{AFTER}" stroke-width="2"/>',
         ],
     )
-
-
-def _svg(width: int, height: int, parts: Sequence[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
-    return "\n".join([head, *parts, "</svg>"])

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pyarrow as pa
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
+
+from tvm_rank.frontend.safetensors_file import open_safetensors
 
 REQUEST_COLUMN = "request"
 
@@ -65,8 +67,8 @@ class Workload:
         return items.filter(pa.array(request_of(items) == request)).drop_columns([REQUEST_COLUMN]).combine_chunks()
 
     def read_tables(self) -> dict[str, np.ndarray]:
-        """Table name -> float32 (rows, dim)."""
-        return load_file(self.tables)
+        """Table name -> float32 (rows, dim), views of the file."""
+        return open_safetensors(self.tables)
 
     def read_weights(self) -> dict[str, np.ndarray]:
         """Name -> value of every constant of the ONNX graph."""
