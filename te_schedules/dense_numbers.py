@@ -23,6 +23,8 @@ from te_schedules.procedure import Procedure
 Expr = Any
 VECTOR = {"float32": 16, "float64": 8}  # numbers of the widest vector of any CPU target; LLVM splits it where vectors are narrower
 ROWS = 64  # whose bits are taken at once
+AHEAD = 4096  # bytes: a page, which is where the processor's own prefetching ends
+LINE = 64  # bytes of a cache line
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,14 @@ def call_convert(
         with T.If(field[Word.FORM] == T.int64(int(form))), T.Then():
             size = 4 if dtype.endswith("32") else 8
             address = intrin.let(field[Word.DATA] + first * T.int64(size))
+            prefetch_ahead(address, count * T.int64(size))
             convert(dtype, target, stage).call(address, constants, count, out, stride)
+
+
+def prefetch_ahead(address: Expr, size: Expr) -> None:
+    """Emit prefetches of the whole lines among `size` bytes that lie AHEAD of those at an address, which are read next."""
+    with T.serial(size // T.int64(LINE)) as k:
+        intrin.prefetch(address + T.int64(AHEAD) + k * T.int64(LINE))
 
 
 _LLVM_TYPES = {"float32": "float", "float64": "double", "int64": "i64", "uint8": "i8"}

@@ -1,9 +1,10 @@
 """Entries in scratch memory that are found by key: one by one while they are few, by an index of them when that pays.
 
 The entries of one row of a map lie side by side; what an entry looks like, and when two keys are the same, is said by the subclasses
-(`map_rows.py`, `nested_rows.py`). Few entries are searched from the last, so that the last of equal keys wins. More than SCAN of them get
-an open-addressed index of entry numbers (linear probing, at most half full) once they are asked for often enough to pay for it: the
-work is linear in entries and look-ups, whatever their number.
+(`map_rows.py`, `nested_rows.py`). The first words of few entries also lie in an array, where all are compared with a wanted one at
+once; the last of equal keys wins. More than SCAN are searched from the last one, and get an open-addressed index of entry numbers
+(linear probing, at most half full) once they are asked for often enough to pay for it: the work is linear in entries and look-ups,
+whatever their number.
 """
 
 from __future__ import annotations
@@ -16,9 +17,22 @@ from te_schedules import intrin
 from te_schedules.scratch import Scratch
 
 Expr = Any
-SCAN = 16  # entries that are always searched one by one
+SCAN = 16  # entries whose words are compared at once
 ASKED = 3  # look-ups in a row of more entries, before an index is built
 _MIX = 0x9E3779B97F4A7C15  # the odd number next to 2**64 / golden ratio
+
+# 1 + the place of the last of `n` words that is the wanted one, 0 if none is
+_LAST_EQUAL = f"""
+declare i32 @llvm.ctlz.i32(i32, i1)
+define linkonce_odr i64 @rank_last_equal(i64 %words, i64 %n, i64 %wanted) alwaysinline {{
+  %p = inttoptr i64 %words to ptr %all = load <{SCAN} x i64>, ptr %p, align 8
+  %w1 = insertelement <{SCAN} x i64> poison, i64 %wanted, i64 0
+  %w = shufflevector <{SCAN} x i64> %w1, <{SCAN} x i64> poison, <{SCAN} x i32> zeroinitializer
+  %is = icmp eq <{SCAN} x i64> %all, %w %bits = bitcast <{SCAN} x i1> %is to i{SCAN} %wide = zext i{SCAN} %bits to i32
+  %count = trunc i64 %n to i32 %above = shl i32 -1, %count %below = xor i32 %above, -1 %found = and i32 %wide, %below
+  %zeros = call i32 @llvm.ctlz.i32(i32 %found, i1 false) %place = sub i32 32, %zeros %r = zext i32 %place to i64 ret i64 %r
+}}
+"""
 
 
 class Entries:
@@ -29,6 +43,9 @@ class Entries:
         self._entries, self._index = Scratch(scope), Scratch(scope)
         self._count, self._asked = intrin.local("int64", 0), intrin.local("int64", 0)
         self._slots = intrin.local("int64", 0)  # of the index; 0 while there is none
+        words = intrin.array(SCAN, "int64")
+        self._words = intrin.let(intrin.address_of(words))
+        scope.at_end(lambda: intrin.keep(words))
 
     @property
     def count(self):
@@ -49,7 +66,13 @@ class Entries:
 
     def is_last(self, number):
         """Condition: no later entry has the key of this one."""
-        return self.find_key(self.key_of(intrin.let(self.entry(number)))) == number
+        key = self.key_of(intrin.let(self.entry(number)))
+        last = intrin.local("int64", number)
+        found = self._last_equal(self._count[0], key[0])
+        alone = T.And(self._count[0] <= T.int64(SCAN), found == number + T.int64(1))
+        with T.If(T.Not(alone)), T.Then():
+            intrin.assign(last, self.find_key(key))
+        return intrin.let(last[0] == number)
 
     def clear(self) -> None:
         """Emit that there are no entries."""
@@ -64,21 +87,47 @@ class Entries:
         """Emit that there is room for `count` (int64) entries."""
         self._entries.ensure(intrin.let(count) * T.int64(self._size))
 
-    def append(self):
-        """Emit one more entry; gives its address."""
+    def append(self, word):
+        """Emit one more entry, whose key has this first word (int64); gives its address."""
         place = intrin.let(self.entry(self._count[0]))
+        intrin.store("int64", self._words + T.bitwise_and(self._count[0], T.int64(SCAN - 1)) * T.int64(8), word)
         intrin.assign(self._count, self._count[0] + T.int64(1))
         return place
 
     def find_key(self, key: tuple[Expr, ...]):
         """The number (int64) of the last entry with this key, -1 if there is none; builds the index when it is time to."""
+        number = intrin.local("int64", 0)
+        with T.If(self._count[0] <= T.int64(SCAN)):
+            with T.Then():
+                self._find_few(number, key)
+            with T.Else():
+                self._find_many(number, key)
+        return intrin.let(number[0] - T.int64(1))
+
+    def _last_equal(self, count, word):
+        """1 + the number of the last of the first `count` entries, SCAN at most, whose key has this first word; 0 if there is none."""
+        with T.attr(0, "pragma_import_llvm", _LAST_EQUAL):
+            return intrin.let(T.call_extern("int64", "rank_last_equal", self._words, count, word))
+
+    def _find_few(self, number, key: tuple[Expr, ...]) -> None:
+        """Set `number` to 1 + the number of the last of at most SCAN entries with this key, or to 0."""
+        intrin.assign(number, self._count[0] + T.int64(1))
+        going = intrin.local("int32", 1)
+        with T.While(going[0] == 1):
+            intrin.assign(number, self._last_equal(number[0] - T.int64(1), key[0]))
+            intrin.assign(going, T.cast(number[0] > T.int64(0), "int32"))
+            with T.If(going[0] == 1), T.Then():
+                same = self.same(intrin.let(self.entry(number[0] - T.int64(1))), key)
+                intrin.assign(going, T.if_then_else(same, T.int32(0), T.int32(1)))
+
+    def _find_many(self, number, key: tuple[Expr, ...]) -> None:
+        """The same for more entries; builds the index when it is time to."""
         first = intrin.local("int64", self._count[0])
-        with T.If(T.And(self._count[0] > T.int64(SCAN), self._slots[0] == T.int64(0))), T.Then():
+        with T.If(self._slots[0] == T.int64(0)), T.Then():
             intrin.assign(self._asked, self._asked[0] + T.int64(1))
             with T.If(self._asked[0] > T.int64(ASKED)), T.Then():
                 intrin.assign(self._slots, make_slots(self._index, self._count[0]))
                 intrin.assign(first, 0)
-        number = intrin.local("int64", 0)
         # the same search puts the entries into a new index, one after the other, and answers behind them
         with T.serial(first[0], self._count[0] + T.int64(1)) as asked:
             wanted = [intrin.local("int64", part) for part in key]
@@ -89,7 +138,6 @@ class Entries:
             place = self._search(number, tuple(intrin.let(part[0]) for part in wanted))
             with T.If(is_entry), T.Then():
                 intrin.store("int32", self._index.address + place * T.int64(4), asked + T.int64(1))
-        return intrin.let(number[0] - T.int64(1))
 
     def _search(self, number, key: tuple[Expr, ...]):
         """Set `number` to 1 + the number of the entry with this key, or to 0: by slots, or without an index from the last to the first.

@@ -82,21 +82,52 @@ def _flat_texts(field: Field, rows, separator: Expr, fill: Expr, outputs, flat) 
     stop = intrin.let(T.if_then_else(one, first + T.int64(1), end))
     count = intrin.let(stop - first)
     marks = intrin.let(intrin.address_of(unread))
+    _clear(marks)
     with T.If(T.And(flat[0] == T.int64(1), direct)):
         with T.Then():
             begins, ends = field[Word.TEXT] + first * T.int64(4), field.ends + first * T.int64(4)
             decimals.emit(begins, ends, field[Word.DATA], field[Word.BYTES], count, outputs[0], marks)
             with T.If(field[Word.VALID] != T.int64(0)), T.Then():
-                dense_numbers.MARKS.call(field[Word.VALID], field[Word.VALID_BIT] + first, count, marks)
+                _flat_nulls(field, (first, count), fill, outputs, marks)
         with T.Else(), T.serial(count) as k:
             intrin.store("uint8", marks + k, T.uint8(1))
     begin = intrin.let(T.if_then_else(flat[0] == T.int64(1), T.int64(0), count))  # now: the loop may clear `flat`
-    with T.serial(begin, count) as k, T.If(intrin.load("uint8", marks + k) != T.uint8(0)), T.Then():
-        _flat_text(field, (intrin.let(first + k), k), separator, fill, outputs, flat)
+    with T.serial((count - begin + T.int64(7)) // T.int64(8)) as eight:
+        at = intrin.let(eight * T.int64(8))
+        some = intrin.load("int64", marks + at) != T.int64(0)
+        until = intrin.let(T.if_then_else(some, T.min(at + T.int64(8), count), at))
+        with T.serial(at, until) as k, T.If(intrin.load("uint8", marks + k) != T.uint8(0)), T.Then():
+            _flat_text(field, (intrin.let(first + k), k), separator, fill, outputs, flat)
     intrin.keep(unread)
     with T.serial(stop, end) as row:
         intrin.store("float64", number_at(outputs[0], row - first), intrin.load("float64", outputs[0]))
         intrin.store("uint8", outputs[1] + (row - first), intrin.load("uint8", outputs[1]))
+
+
+def _flat_nulls(field: Field, rows, fill: Expr, outputs, marks: Expr) -> None:
+    """The null rows of a block, all at once, so that none of them is left to be read."""
+    first, count = rows
+    valid, bit = field[Word.VALID], field[Word.VALID_BIT] + first
+    absent = intrin.array(MOST_ROWS, "uint8")
+    nulls = intrin.let(intrin.address_of(absent))
+    _clear(nulls)
+    dense_numbers.MARKS.call(valid, bit, count, nulls)
+    with T.serial(T.int64(MOST_ROWS // 8)) as k:
+        are_null = intrin.let(intrin.load("int64", nulls + k * T.int64(8)))
+        unread = intrin.load("int64", marks + k * T.int64(8))
+        intrin.store("int64", marks + k * T.int64(8), T.bitwise_and(unread, T.bitwise_not(are_null)))
+        with T.If(T.isnan(fill)), T.Then():
+            missing = intrin.load("int64", outputs[1] + k * T.int64(8))
+            intrin.store("int64", outputs[1] + k * T.int64(8), T.bitwise_or(missing, are_null))
+    intrin.keep(absent)
+    with T.If(T.Not(T.isnan(fill))), T.Then():
+        dense_numbers.nulls("float64").call(valid, bit, count, fill, outputs[0], T.int64(1))
+
+
+def _clear(marks: Expr) -> None:
+    """Emit MOST_ROWS bytes of 0."""
+    with T.serial(T.int64(MOST_ROWS // 8)) as k:
+        intrin.store("int64", marks + k * T.int64(8), T.int64(0))
 
 
 def _flat_text(field: Field, row, separator: Expr, fill: Expr, outputs, flat) -> None:
@@ -162,8 +193,7 @@ class Block:
 
     def read(self, first: Expr, end: Expr) -> None:
         """Emit the reading of at most MOST_ROWS rows."""
-        with T.serial(T.int64(MOST_ROWS // 8)) as k:
-            intrin.store("int64", self.missing + k * T.int64(8), T.int64(0))
+        _clear(self.missing)
         FLAT.call(
             self.words, first, end, self._separator, tirx.const(math.nan, "float64"), self.numbers, self.missing, self._answer
         )

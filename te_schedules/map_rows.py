@@ -43,6 +43,7 @@ class MapRow(Entries):
         self._delimiter = T.uint8(ord(":")) if delimiter is None else delimiter
         self._first, self._last = intrin.local("int64", -1), intrin.local("int64", -1)
         self._digits = intrin.array(INT_TEXT_BYTES, "uint8")
+        self._secret = intrin.let(scope.int_address(T.int64(0)))  # where the constants lie this time
         for word in (Word.WEIGHT, Word.WEIGHT_FORM, Word.WEIGHT_VALID, Word.WEIGHT_BIT, Word.WEIGHT_TEXT):
             field[word]
         self._text_items = intrin.let(T.And(field.is_map, field[Word.WEIGHT_FORM] == T.int64(int(Form.TEXT))))
@@ -92,39 +93,65 @@ class MapRow(Entries):
             self._store(Text(text.address, intrin.let(cut[0] - text.address)), element, value_length, intrin.let(value[0]))
 
     def _store(self, key: Text, element, value_length, value) -> None:
-        place = self.append()
         length, word = intrin.local("int64", key.length), intrin.local("int64", 0)
         with T.If(self.field.is_text):
             with T.Then():
-                intrin.assign(word, digest.emit(key))
+                intrin.assign(word, self._digest(key, self.field))
             with T.Else():
                 intrin.assign(word, self.field.number(element, "int64"))
                 intrin.assign(length, INTEGER)
+        place = self.append(word[0])
         intrin.store("int64", place + T.int64(WORD), word[0])
         intrin.store("int64", place + T.int64(ADDRESS), key.address)
         intrin.store("int32", place + T.int64(KEY_LENGTH), length[0])
         intrin.store("int32", place + T.int64(VALUE_LENGTH), value_length)
         intrin.store("int64", place + T.int64(VALUE), value)
 
+    def _digest(self, key: Text, field: Field):
+        """The word of a key, which is a text of `field` or lies in a buffer of INT_TEXT_BYTES."""
+        return digest.keyed(key, field.text_limit, self._secret)
+
     # ------------------------------------------------------------ look-ups
 
-    def find(self, key: Text):
-        """The number (int64) of the entry with this key, -1 if there is none. The decimal text of an integer finds the integer."""
+    def find(self, key: Text, field: Field):
+        """The number (int64) of the entry with this key, -1 if there is none. The decimal text of an integer finds the integer. The key
+        is a text of `field`, or of one of its integers."""
         found = intrin.local("int64", -1)
-        word, length = intrin.local("int64", 0), intrin.local("int64", key.length)
-        known = intrin.local("int32", 0)
-        with T.If(self.count > T.int64(0)), T.Then(), T.If(self.field.is_text):
+        with T.If(self.count > T.int64(0)), T.Then():
+            wanted = _Wanted(key)
+            self._word_of(key, field, wanted)
+            self._find(wanted, found)
+        return intrin.let(found[0])
+
+    def find_key_of(self, other: MapRow, number):
+        """The same for the key of an entry of another map, whose word is known if the keys of both are texts, or integers."""
+        found = intrin.local("int64", -1)
+        with T.If(self.count > T.int64(0)), T.Then():
+            word, length, address = other.key_of(intrin.let(other.entry(number)))
+            wanted = _Wanted(Text(address, length), word, 1)
+            with T.If(T.cast(self.field.is_text, "int32") != T.cast(other.field.is_text, "int32")), T.Then():
+                key = other.key_text(number)
+                intrin.assign(wanted.length, key.length)
+                intrin.assign(wanted.address, key.address)
+                self._word_of(key, other.field, wanted)
+            self._find(wanted, found)
+        return intrin.let(found[0])
+
+    def _word_of(self, key: Text, field: Field, wanted: _Wanted) -> None:
+        with T.If(self.field.is_text):
             with T.Then():
-                intrin.assign(word, digest.emit(key))
-                intrin.assign(known, 1)
+                intrin.assign(wanted.word, self._digest(key, field))
+                intrin.assign(wanted.known, 1)
             with T.Else():
                 is_decimal, number = _decimal(key)
-                intrin.assign(word, number)
-                intrin.assign(length, INTEGER)
-                intrin.assign(known, T.cast(is_decimal, "int32"))
-        with T.If(known[0] == 1), T.Then():
-            intrin.assign(found, self.find_key((intrin.let(word[0]), intrin.let(length[0]), key.address)))
-        return intrin.let(found[0])
+                intrin.assign(wanted.word, number)
+                intrin.assign(wanted.length, INTEGER)
+                intrin.assign(wanted.known, T.cast(is_decimal, "int32"))
+
+    def _find(self, wanted: _Wanted, found) -> None:
+        with T.If(wanted.known[0] == 1), T.Then():
+            key = (wanted.word[0], wanted.length[0], wanted.address[0])
+            intrin.assign(found, self.find_key(tuple(intrin.let(part) for part in key)))
 
     def key_of(self, place) -> tuple[Expr, ...]:
         """(word, length, address) of the key of the entry at `place`."""
@@ -197,6 +224,14 @@ class MapRow(Entries):
         place = intrin.let(self.entry(number))
         length = intrin.let(T.cast(intrin.load("int32", place + T.int64(VALUE_LENGTH)), "int64"))
         return length, intrin.let(intrin.load("int64", place + T.int64(VALUE)))
+
+
+class _Wanted:
+    """A key that is looked for, in mutable locals; `known`: 1 when there can be such a key."""
+
+    def __init__(self, key: Text, word: Expr = 0, known: int = 0):
+        self.address, self.length = intrin.local("int64", key.address), intrin.local("int64", key.length)
+        self.word, self.known = intrin.local("int64", word), intrin.local("int32", known)
 
 
 def _decimal(text: Text):

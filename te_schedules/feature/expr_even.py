@@ -15,6 +15,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules import field_numbers, intrin
 from te_schedules.column import BYTES, Form, Word
+from te_schedules.dense_numbers import prefetch_ahead
 from te_schedules.feature.expr_memory import COMBINE, OPERATIONS, Memory, each_variable, reduced_variables, reduction
 from te_schedules.feature.lanes import FORMULA, LANES
 from te_schedules.procedure import Procedure
@@ -121,6 +122,7 @@ def _copy(work: Memory, v: Expr, at: Expr, last: Expr, part: tuple[Expr, Expr, E
     for form, kind in _LLVM_TYPES.items():
         with T.If(field[Word.FORM] == T.int64(int(form))), T.Then(), T.attr(0, "pragma_import_llvm", _tile(kind)):
             address = intrin.let(field[Word.DATA] + first * T.int64(BYTES[form]))
+            prefetch_ahead(address, deep * T.int64(ROWS * BYTES[form]))
             T.evaluate(T.call_extern("void", f"rank_tile_{kind}", address, stride, last, deep, work.array(v)))
 
 

@@ -65,7 +65,7 @@ class KvDotKind(Kind):
         document.load(row)
         total, common = intrin.local("float64", 0.0), intrin.local("int64", 0)
         with T.If(query.count > T.int64(0)), T.Then(), T.serial(document.count) as number, T.If(document.is_last(number)), T.Then():
-            other = query.find(document.key_text(number))
+            other = query.find_key_of(document, number)
             with T.If(other >= T.int64(0)), T.Then():
                 product = intrin.rounded(_weight(query, other) * _weight(document, number))
                 intrin.assign(total, total[0] + product)

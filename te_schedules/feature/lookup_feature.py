@@ -93,7 +93,7 @@ class LookupKind(TextOrNumberKind):
         map_row.load(row)
 
         def token(key: Text, _element) -> None:
-            body(key, map_row.find(key))
+            body(key, map_row.find(key, scope.fields[KEY]))
 
         filled = scope.int("filled") if self.discrete else T.int64(0)
         with T.If(map_row.count + filled > T.int64(0)), T.Then():

@@ -2,7 +2,7 @@
 
 Each text is one lane: its bytes in one word, read with what follows it and cut off; the sign taken off; the first point found as a zero
 byte and taken out; the digits moved to the end of the word, checked, and made one number; divided by a power of ten. Texts of another
-form are marked, and so are those behind which the buffer has no eight bytes, since nothing is read outside of it.
+form are marked, and so are eight texts when behind one of them the buffer has no eight bytes, since nothing is read outside of it.
 
 It is LLVM because TVM gives every sum of integers the flag that it does not overflow, which here most do.
 """
@@ -19,7 +19,6 @@ from te_schedules.text import digits
 Expr = Any
 GROUP = 8  # texts
 LONGEST = 8  # bytes
-_POWERS = ", ".join(f"double 1.0e{k}" for k in range(8))
 
 
 def _all(value: int, dtype: str = "i64") -> str:
@@ -31,24 +30,46 @@ def _bytes(byte: int) -> str:
     return _all(int.from_bytes(bytes([byte] * 8), "little"))
 
 
-def _loads(name: str, places: str, base: str, dtype: str, align: int) -> str:
-    """Lines that load a vector `name` one by one from places behind a base: gathering instructions take several times as long where the
-    machine guards them."""
+def _doubles(value: float) -> str:
+    return f"<{', '.join([f'double {value:e}'] * GROUP)}>"
+
+
+def _words() -> str:
+    """Lines that load the first eight bytes of the texts at 32-bit places, one by one: gathering instructions take several times as long
+    where the machine guards them, and a place is loaded sooner than it is taken out of a vector."""
     lines, before = [], "poison"
     for k in range(GROUP):
-        after = f"%{name}.{k}" if k < GROUP - 1 else f"%{name}"
+        after = f"%raw.{k}" if k < GROUP - 1 else "%raw"
         lines += [
-            f"  %{name}.i{k} = extractelement <8 x i64> %{places}, i64 {k}",
-            f"  %{name}.p{k} = getelementptr {base}, i64 %{name}.i{k}",
-            f"  %{name}.x{k} = load {dtype}, ptr %{name}.p{k}, align {align}",
-            f"  {after} = insertelement <8 x {dtype}> {before}, {dtype} %{name}.x{k}, i64 {k}",
+            f"  %first.p{k} = getelementptr i32, ptr %b.at, i64 {k}",
+            f"  %first.i{k} = load i32, ptr %first.p{k}, align 1",
+            f"  %first.x{k} = sext i32 %first.i{k} to i64",
+            f"  %raw.p{k} = getelementptr i8, ptr %texts, i64 %first.x{k}",
+            f"  %raw.x{k} = load i64, ptr %raw.p{k}, align 1",
+            f"  {after} = insertelement <8 x i64> {before}, i64 %raw.x{k}, i64 {k}",
         ]
         before = after
     return "\n".join(lines)
 
 
+def _power() -> tuple[str, str]:
+    """Lines that make ten to the power of a number below eight, bit by bit, exact at each step; and the name of the result."""
+    lines, before = [], ""
+    for bit in range(3):
+        kept = f"%power.{bit}"
+        lines += [
+            f"  {kept}a = and <8 x i64> %power, {_all(1 << bit)}",
+            f"  {kept}b = icmp eq <8 x i64> {kept}a, zeroinitializer",
+            f"  {kept}c = select <8 x i1> {kept}b, <8 x double> {_doubles(1.0)}, <8 x double> {_doubles(10.0 ** (1 << bit))}",
+        ]
+        if before:
+            lines.append(f"  {kept}d = fmul <8 x double> {before}, {kept}c")
+        before = f"{kept}d" if before else f"{kept}c"
+    return "\n".join(lines), before
+
+
+_POWER_LINES, _DIVISOR = _power()
 _LLVM = f"""
-@rank_decimal_powers = linkonce_odr hidden local_unnamed_addr constant [8 x double] [{_POWERS}], align 64
 declare <8 x i64> @llvm.ctlz.v8i64(<8 x i64>, i1)
 define linkonce_odr void @rank_decimals(i64 %begins, i64 %ends, i64 %data, i64 %size, i64 %groups, i64 %out, i64 %marks) noinline {{
 start:
@@ -63,7 +84,7 @@ start:
   %any = icmp sgt i64 %groups, 0
   br i1 %any, label %loop, label %done
 loop:
-  %g = phi i64 [ 0, %start ], [ %next, %loop ]
+  %g = phi i64 [ 0, %start ], [ %next, %latch ]
   %at = shl i64 %g, 3
   %b.at = getelementptr i32, ptr %b, i64 %at
   %e.at = getelementptr i32, ptr %e, i64 %at
@@ -72,9 +93,16 @@ loop:
   %first = sext <8 x i32> %b32 to <8 x i64>
   %n32 = sub <8 x i32> %e32, %b32
   %n = sext <8 x i32> %n32 to <8 x i64>
-  %inside = icmp sle <8 x i64> %first, %lasts
-  %firsts = select <8 x i1> %inside, <8 x i64> %first, <8 x i64> zeroinitializer
-{_loads("raw", "firsts", "i8, ptr %texts", "i64", 1)}
+  %outside = icmp sgt <8 x i64> %first, %lasts
+  %outsides = bitcast <8 x i1> %outside to i8
+  %inside = icmp eq i8 %outsides, 0
+  %m.at = getelementptr i8, ptr %m, i64 %at
+  br i1 %inside, label %read, label %skip
+skip:
+  store <8 x i8> {_all(1, "i8")}, ptr %m.at, align 1
+  br label %latch
+read:
+{_words()}
   %byte = and <8 x i64> %raw, {_all(255)}
   %minus = icmp eq <8 x i64> %byte, {_all(ord("-"))}
   %plus = icmp eq <8 x i64> %byte, {_all(ord("+"))}
@@ -133,8 +161,8 @@ loop:
   %digits.behind = sub <8 x i64> %count, %digits.front
   %power1 = select <8 x i1> %has.point, <8 x i64> %digits.behind, <8 x i64> zeroinitializer
   %power = and <8 x i64> %power1, {_all(7)}
-{_loads("divisor", "power", "double, ptr @rank_decimal_powers", "double", 8)}
-  %quotient = fdiv <8 x double> %numerator, %divisor
+{_POWER_LINES}
+  %quotient = fdiv <8 x double> %numerator, {_DIVISOR}
   %q.bits = bitcast <8 x double> %quotient to <8 x i64>
   %minus.bit = select <8 x i1> %minus, <8 x i64> {_all(2**63)}, <8 x i64> zeroinitializer
   %result.bits = or <8 x i64> %q.bits, %minus.bit
@@ -144,12 +172,11 @@ loop:
   %none = icmp slt <8 x i64> %count, {_all(1)}
   %long = icmp sgt <8 x i64> %n, {_all(8)}
   %bad1 = or <8 x i1> %none, %long
-  %bad2 = or <8 x i1> %bad1, %no.digits
-  %outside = xor <8 x i1> %inside, {_all(1, "i1")}
-  %bad = or <8 x i1> %bad2, %outside
+  %bad = or <8 x i1> %bad1, %no.digits
   %mark = zext <8 x i1> %bad to <8 x i8>
-  %m.at = getelementptr i8, ptr %m, i64 %at
   store <8 x i8> %mark, ptr %m.at, align 1
+  br label %latch
+latch:
   %next = add nuw nsw i64 %g, 1
   %more = icmp slt i64 %next, %groups
   br i1 %more, label %loop, label %done

@@ -99,6 +99,16 @@ def test_a_block_that_needs_more_is_run_again_and_the_next_call_is_not(program: 
     assert (program._collector._rooms >= before).all()
 
 
+def test_ids_that_stay_where_they_were_made_outlast_the_next_call():
+    alone = load_config({"features": FG["features"][:1]})
+    program = program_of(alone, threads=1)
+    first, second = ({"one": pa.array(np.arange(2 * BLOCK_ROWS + 9) % 900 + k)} for k in (0, 50))
+    kept = program(first)["one"].values
+    check(program, alone, second)
+    check(program, alone, {"one": pa.array([[1, 2], [], [3]] * BLOCK_ROWS)})  # the pieces are not full now
+    assert kept.tolist() == first["one"].to_pylist()
+
+
 def test_no_rows_give_empty_arrays(program: Any):
     empty = {name: column[:0] for name, column in rows_of([1]).items()}
     outputs = program(empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from cases import columns as arrow
@@ -37,6 +38,18 @@ def test_num_buckets_reads_the_bare_value_and_refuses_other_text_with_its_row(nu
     numbers.check({"map": pa.array(["a:3\x1db:+07\x1dc:99"]), "key": key})
     numbers.check({"map": arrow.column([[(b"a", 2), (b"b", -1)]], pa.map_(pa.string(), pa.int32())), "key": key})
     numbers.check_refused({"map": pa.array(["a:3\x1db:7", "b:x", "c:1"]), "key": key})
+
+
+@pytest.mark.parametrize("entries", [1, 8, 16, 17, 40])
+def test_keys_of_every_length_are_found_whatever_stands_behind_them(numbers, entries):
+    rng = np.random.default_rng(entries)
+    keys = [b"key0123456789abcdefgh"[: k % 21] or b"k" for k in range(60)] + [b"key0123456789ab" + bytes([k]) for k in range(40)]
+    chosen = [[keys[k] for k in rng.integers(0, len(keys), entries)] for _ in range(30)]  # with keys that come twice
+    rows = [[(key, at) for at, key in enumerate(row)] for row in chosen]
+    asked = [[row[0], row[-1], row[0][:-1] + b"?", row[-1] + b"?"] for row in chosen]
+    for kind in (pa.map_(pa.string(), pa.int32()), pa.list_(pa.string())):  # the last keys of a column end with its buffer
+        maps = rows if pa.types.is_map(kind) else [[key + b":%d" % at for key, at in row] for row in rows]
+        numbers.check({"map": arrow.column(maps, kind), "key": arrow.column(asked, pa.list_(pa.string()))})
 
 
 @pytest.mark.parametrize("column", [pa.array([1]), pa.array([[1.5]]), pa.array([[b"a"]], pa.list_(pa.binary())), pa.nulls(1)])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 STREAMS = (("ids", np.int64), ("weights", np.float32), ("key_lengths", np.int32))
 IDS, WEIGHTS, KEYS = range(3)
@@ -29,6 +30,13 @@ class Collected:
     def sizes(self, stream: int, features: np.ndarray) -> np.ndarray:
         """(features, blocks): how many items of a stream each of these features has in each block."""
         return self.places[:, features, KEY_COUNT if stream == KEYS else ID_COUNT].T
+
+    def whole(self, stream: int) -> np.ndarray | None:
+        """The items of a single feature where they lie side by side, since its pieces are full; else None."""
+        counts = self.places[:, 0, KEY_COUNT if stream == KEYS else ID_COUNT]
+        ends = self.bases[stream] + counts
+        side_by_side = self.places.shape[1] == 1 and np.array_equal(ends[:-1], self.bases[stream, 1:])
+        return self.streams[stream][: ends[-1]] if side_by_side else None
 
     def pieces(self, stream: int, features: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, bytes) of the pieces of these features, whose items go to the addresses `targets` (features,)."""
@@ -74,7 +82,17 @@ class Collector:
             kept = self._here.kept = [np.empty(1, dtype) for _, dtype in STREAMS]
         array = kept[stream]
         if array.size < size:
-            array = np.empty(size, STREAMS[stream][1])
+            array = memory(size, STREAMS[stream][1])
             if array.nbytes <= KEPT_BYTES:
                 kept[stream] = array
         return array
+
+    def give_away(self, stream: int) -> None:
+        """The memory of a stream of the last run of this thread belongs to the caller from now on."""
+        self._here.kept[stream] = np.empty(1, STREAMS[stream][1])
+
+
+def memory(size: int, dtype: type) -> np.ndarray:
+    """An empty array of Arrow's pool, which keeps pages for the next batch; the system takes as long to give new ones as it takes to
+    fill them."""
+    return np.frombuffer(pa.allocate_buffer(size * np.dtype(dtype).itemsize), dtype) if size else np.empty(0, dtype)

@@ -26,6 +26,7 @@ TEXT_FORM = 0
 FORMS = {pa.string(): TEXT_FORM, pa.int32(): 1, pa.int64(): 2, pa.float32(): 3, pa.float64(): 4}
 BYTES = {1: 4, 2: 8, 3: 4, 4: 8}
 FLOATS = (3, 4)
+_FORM_OF_SCALARS = {kind.id: form for kind, form in FORMS.items()}  # an id is a number; a type is compared by its text
 ACCEPTED = "int32, int64, float32, float64, string, a list of one of them, or a map from string or integer to number or string"
 
 
@@ -137,6 +138,9 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
     if use.legacy:
         array = legacy_column(array, as_text=use.role != NUMBER, invalid=use.invalid_values)
     kind = array.type
+    form = _FORM_OF_SCALARS.get(kind.id)
+    if form is not None and (form == TEXT_FORM or use.role == NUMBER):  # most columns: nothing to ask, nothing to convert
+        return _scalar_words(array, form, keep)
     is_list, is_map = pa.types.is_list(kind), pa.types.is_map(kind)
     _check_type(array, use, where)
     if use.role != NUMBER:
@@ -156,11 +160,22 @@ def descriptor(array: pa.Array, use: FieldUse, where: str, keep: list) -> list[i
         words[5] = _address(array.buffers()[1]) + 4 * array.offset
         if elements.null_count:
             words[6], words[7] = elements.buffers()[0].address, elements.offset
-    _fill_elements(words, elements)
+    _fill_elements(words, elements, FORMS[elements.type])
     if is_map:
         items = _with_text(array.items) if use.role == MAP_TEXT else array.items
         keep.append(items)
         _fill_weights(words, items)
+    return words
+
+
+def _scalar_words(array: pa.Array, form: int, keep: list) -> list[int]:
+    """The words of a column of texts, or of numbers that are read as such."""
+    keep.append(array)
+    words = [0] * WORDS
+    words[1], words[14] = 1, len(array)
+    if array.null_count:
+        words[3], words[4] = array.buffers()[0].address, array.offset
+    _fill_elements(words, array, form)
     return words
 
 
@@ -203,8 +218,8 @@ def _check_type(array: pa.Array, use: FieldUse, where: str) -> None:
         raise InputError(f"{where}: a column of {kind} holds no `key:value`; give a map, string or list<string>")
 
 
-def _fill_elements(words: list[int], elements: pa.Array) -> None:
-    buffers, form = elements.buffers(), FORMS[elements.type]
+def _fill_elements(words: list[int], elements: pa.Array, form: int) -> None:
+    buffers = elements.buffers()
     words[0], words[15] = form, len(elements)
     if form:
         words[9] = _address(buffers[1]) + elements.offset * BYTES[form]

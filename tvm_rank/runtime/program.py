@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from tvm_rank.errors import InputError, RowError
 from tvm_rank.host.stage import NO_STAGES, HostFunctions, columns_before
 from tvm_rank.output import FeatureOutput
 from tvm_rank.runtime import tvm_runtime
-from tvm_rank.runtime.collected import IDS, KEYS, STREAMS, WEIGHTS, Collected, Collector
+from tvm_rank.runtime.collected import IDS, KEYS, STREAMS, WEIGHTS, Collected, Collector, memory
 from tvm_rank.runtime.columns import FieldUse, Table, as_array, as_columns, find_column
 from tvm_rank.runtime.texts import RaggedTexts
 
@@ -85,6 +84,7 @@ class FeatureProgram:
         self._threads = threads or tvm_runtime.cores()
         some = {"weighted": any(e.weighted for e in plan.ids), "sequences": any(e.is_sequence for e in plan.ids)}
         self._collector = Collector(len(plan.ids), plan.block_rows, **some)
+        self._width = sum(width for _, width in plan.numbers)
         self._fields = columns_before(host.stages, [use.name for use in plan.uses])
 
     @property
@@ -149,8 +149,11 @@ class FeatureProgram:
         """The items of a stream, an array for each of these features."""
         if not features.size:
             return {}
+        if (whole := found.whole(stream)) is not None:
+            self._collector.give_away(stream)
+            return {0: whole}
         totals = found.sizes(stream, features).sum(axis=1).tolist()
-        arrays = [_memory(total, STREAMS[stream][1]) for total in totals]
+        arrays = [memory(total, STREAMS[stream][1]) for total in totals]
         addresses = np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
         self._functions["copy_pieces"](*found.pieces(stream, features, addresses), np.empty(1, np.int64))
         return dict(zip(features.tolist(), arrays, strict=True))
@@ -176,7 +179,7 @@ class FeatureProgram:
     def _numbers(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
         if not self.plan.numbers:
             return {}
-        dense = np.empty((sum(width for _, width in self.plan.numbers), rows), np.float32)
+        dense = np.empty((self._width, rows), np.float32)
         if rows:
             self._run("numbers", table, dense)
         outputs, at = {}, 0
@@ -200,12 +203,6 @@ class FeatureProgram:
             texts, weights = made.feature(k, name)
             outputs[name] = FeatureOutput(texts=texts, lengths=lengths[k].copy(), weights=weights if weighted else None)
         return outputs
-
-
-def _memory(size: int, dtype: type) -> np.ndarray:
-    """An empty array of Arrow's pool, which keeps pages for the next batch; the system takes as long to give new ones as it takes to
-    fill them."""
-    return np.frombuffer(pa.allocate_buffer(size * np.dtype(dtype).itemsize), dtype) if size else np.empty(0, dtype)
 
 
 def _no_ids(entry: IdEntry) -> FeatureOutput:
