@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pathlib
 
@@ -10,6 +11,7 @@ import pytest
 
 from tvm_rank.bench import ceilings, rank_bench
 from tvm_rank.bench.peers import features
+from tvm_rank.bench.peers.ready import write_inputs
 from tvm_rank.bench.peers.requests import read_requests
 from tvm_rank.bench.peers.serve import Refused
 from tvm_rank.bench.workloads import expected, model_inputs, names_of
@@ -52,6 +54,21 @@ def test_features_of_baselines_are_those_of_the_references(workload: Workload):
             np.testing.assert_allclose(found[name], values, atol=2e-6)
     column = parts.index(next(part for part in parts if part.kind == "overlap"))
     assert features.values_of(parts, user, items)[column].max() > 0  # a third of the titles share a word
+
+
+@pytest.mark.parametrize(("package", "entry"), [("onnxruntime", "OnnxRuntime"), ("torch", "Torch"), ("tensorflow", "TensorFlow")])
+def test_a_baseline_has_the_expected_scores(workload: Workload, package: str, entry: str):
+    for needed in (package, "farmhash"):
+        pytest.importorskip(needed)
+    feeds = model_inputs(workload, 2, ITEMS)
+    for number, feed in enumerate(feeds):
+        write_inputs(workload.folder, number, feed)
+    baseline = getattr(importlib.import_module(f"tvm_rank.bench.peers.{package}_peer"), entry)()
+    baseline.open({"folder": str(workload.folder), "inputs": str(workload.folder), "requests": 2, "threads": 1})
+    assert baseline.parts == ("all", "model")
+    for part in baseline.parts:
+        for call, wanted in zip(baseline.calls(ITEMS, part), expected(workload, feeds, ITEMS), strict=True):
+            np.testing.assert_allclose(call()["score"], wanted["score"], atol=1e-5)
 
 
 def test_features_that_baselines_do_not_know_are_refused_by_name(workload: Workload, tmp_path: pathlib.Path):

@@ -98,7 +98,7 @@ class Process:
         if "refused" in reply:
             raise Refusal(f"{self.name}: {reply['refused']}")
         if "failed" in reply:
-            raise BenchError(f"{self.name}: {reply['failed']}; it said:\n{self._told()}")
+            raise BenchError(f"{self.name}: {reply['failed']}")
         return reply
 
     def _missing(self, module: str) -> str:

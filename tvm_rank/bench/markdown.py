@@ -23,7 +23,7 @@ def results_markdown(results: Results) -> str:
     parts.append("\n".join(f"- {line}" for line in _state(results)))
     for name, measured in workloads_of(results).items():
         parts += [f"## {name}", _table(TIMES, times_rows(measured))]
-        if rows := split_rows(measured):
+        if rows := split_rows(measured, results):
             parts += ["Microseconds of a request in", _table(SPLIT, rows)]
         if rows := work_rows(measured, results):
             parts += ["What a request asks for, and how near that is to the ceilings:", _table(WORK, rows)]

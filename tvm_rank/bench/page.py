@@ -24,7 +24,7 @@ def results_html(results: Results) -> str:
             times_plot(measured),
         ]
         parts += ["<h3>Next to each other</h3>", against_plot(measured)]
-        if rows := split_rows(measured):
+        if rows := split_rows(measured, results):
             parts += ["<h3>Where the time goes, microseconds</h3>", html_table(SPLIT, rows), split_plot(measured)]
         if rows := work_rows(measured, results):
             parts += ["<h3>What a request asks for, and the machine's ceilings</h3>", html_table(WORK, rows)]

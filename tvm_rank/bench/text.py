@@ -25,7 +25,7 @@ TIMES = (
     "differs by",
 )
 STAGES = {"features": "features and lookups", "dense": "dense layers", "other": "other kernels", "outside": "outside of kernels"}
-SPLIT = ("items", "threads", "contestant", *STAGES.values())
+SPLIT = ("items", "threads", "contestant", *STAGES.values(), "lookups at least")
 WORK = ("items", "threads", "contestant", "FLOP", "bytes", "table rows", "GFLOP/s", "of the roof", "least us", "of the time")
 
 
@@ -42,7 +42,7 @@ def results_text(results: Results) -> str:
     parts = ["\n".join(described(dict(results.conditions))), *ceilings_lines(results)]
     for name, measured in workloads_of(results).items():
         parts.append(f"{name}\n" + text_table(TIMES, times_rows(measured)))
-        if rows := split_rows(measured):
+        if rows := split_rows(measured, results):
             parts.append("  microseconds of a request in\n" + text_table(SPLIT, rows))
         if rows := work_rows(measured, results):
             parts.append("  what a request asks for, and the machine's ceilings\n" + text_table(WORK, rows))
@@ -72,13 +72,15 @@ def times_rows(measured: Sequence[Measurement]) -> list[list[Cell]]:
     return rows
 
 
-def split_rows(measured: Sequence[Measurement]) -> list[list[Cell]]:
-    """Where the time of the engine goes."""
-    return [
-        [str(one.items), str(one.threads), one.name, *(f"{us:,.0f}" for us in one.split().values())]
-        for one in measured
-        if one.kernels
-    ]
+def split_rows(measured: Sequence[Measurement], results: Results) -> list[list[Cell]]:
+    """Where the time of the engine goes, and what the table rows alone cost at the ceiling of random rows."""
+    rows: list[list[Cell]] = []
+    for one in measured:
+        if one.kernels:
+            figures = results.ceilings.get(str(one.threads))
+            least = f"{one.work.table_rows * figures['row_ns'] / 1e3:,.0f}" if figures else ""
+            rows.append([str(one.items), str(one.threads), one.name, *(f"{us:,.0f}" for us in one.split().values()), least])
+    return rows
 
 
 def work_rows(measured: Sequence[Measurement], results: Results) -> list[list[Cell]]:
