@@ -12,6 +12,7 @@ from tvm import ir, relax, tirx
 
 from relay_passes.graph import extents, op_name, same_extents
 from te_schedules.dense.op import NAME as DENSE
+from te_schedules.trees.kernel import NAME as TREES
 
 _UNARY = (
     "nn.relu", "nn.leakyrelu", "nn.gelu", "nn.gelu_tanh", "nn.silu", "nn.softplus", "nn.selu", "sigmoid", "tanh", "erf", "exp",
@@ -146,6 +147,10 @@ def _of_dense(call: relax.Call, operands: list[relax.Expr], sources: Mapping[rel
     return len(call.args) == 3 and operands[0] in sources
 
 
+def _of_trees(_call: relax.Call, operands: list[relax.Expr], sources: Mapping[relax.Expr, relax.Var]) -> bool:
+    return operands[0] in sources
+
+
 _RULES: dict[str, Rule] = {
     **dict.fromkeys((*_REDUCTIONS, *_SOFTMAX, "relax.squeeze"), _not_along_rows()),
     **dict.fromkeys(_NORMS, _not_along_rows("axes")),
@@ -157,4 +162,5 @@ _RULES: dict[str, Rule] = {
     "relax.take": _of_take,
     "relax.matmul": _of_matmul,
     DENSE: _of_dense,
+    TREES: _of_trees,
 }

@@ -1,4 +1,4 @@
-"""Give dense layers and attention units the tiles that a schedule has for their kernels.
+"""Give dense layers and attention units the tiles that a schedule has for their kernels, and trees their knobs.
 
     y = rank.dense(x, packed W, b) {tiles}        ->      y = rank.dense(x, W packed otherwise, b) {other tiles}
 
@@ -22,21 +22,24 @@ from te_schedules.dense.op import layer_of
 from te_schedules.dense.pack import unpack
 from te_schedules.pair.op import NAME as PAIR_LAYERS
 from te_schedules.pair.op import layers_of
+from te_schedules.trees import TreeKnobs
+from te_schedules.trees.kernel import NAME as TREES
+from te_schedules.trees.op import forest_of, with_knobs
 
 
 @tvm.transform.module_pass(opt_level=0, name="rank.TileLayers")
 class TileLayers:
-    """See the module's text. `tiles`: kernel name -> tiles."""
+    """See the module's text. `tiles`: kernel name -> tiles · `trees`: the knobs of all ensembles of trees."""
 
-    def __init__(self, tiles: Mapping[str, DenseTiles]):
-        self.tiles = tiles
+    def __init__(self, tiles: Mapping[str, DenseTiles], trees: TreeKnobs | None = None):
+        self.tiles, self.trees = tiles, trees or TreeKnobs()
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with its layers tiled; unchanged when the schedule names none of them."""
         changed = {}
         for name, function in mod.functions_items():
-            if self.tiles and isinstance(function, relax.Function):
-                tiler = _Tiler(self.tiles)
+            if isinstance(function, relax.Function):
+                tiler = _Tiler(self.tiles, self.trees)
                 tiled = tiler.visit_expr(function)
                 if tiler.found:
                     changed[name] = tiled
@@ -50,13 +53,16 @@ class TileLayers:
 
 @relax.expr_functor.mutator
 class _Tiler(relax.PyExprMutator):
-    def __init__(self, tiles: Mapping[str, DenseTiles]):
+    def __init__(self, tiles: Mapping[str, DenseTiles], trees: TreeKnobs):
         super().__init__()
-        self.tiles, self.found = tiles, False
+        self.tiles, self.trees, self.found = tiles, trees, False
 
     def visit_call_(self, call: relax.Call) -> relax.Call:  # named by TVM
         """The call with other tiles, its weights in the order that they want."""
         call = super().visit_call_(call)
+        if op_name(call) == TREES and forest_of(call).knobs != self.trees:
+            self.found = True
+            return with_knobs(call, self.trees)
         if op_name(call) == DENSE:
             layer = layer_of(call)
             widths, name = {1: layer.units}, layer.name

@@ -85,7 +85,7 @@ def _graph_passes(
     }
     common, hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
     lowered = [
-        TileLayers(schedule.kernels),
+        TileLayers(schedule.kernels, schedule.trees),
         ReduceDense(reductions, target),
         LowerColumns(knobs=knobs),
         AddEntries(key_form=key_form),

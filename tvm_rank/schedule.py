@@ -9,6 +9,7 @@ from typing import Any
 
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.trees.knobs import TreeKnobs
 
 PASSES = ("common_features", "hoist_request_side", "split_pairs", "split_dense")  # those that a graph can do without
 
@@ -16,12 +17,13 @@ PASSES = ("common_features", "hoist_request_side", "split_pairs", "split_dense")
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """features: the loops of the feature kernels · dense: the tiles of dense layers, None for those of the target · kernels: other ones
-    for single kernels, by their names as `inspect` lists them; names that a model does not have mean nothing · without: names of PASSES
-    that are left out. Raises ValueError for values that no kernel can be built with."""
+    for single kernels, by their names as `inspect` lists them; names that a model does not have mean nothing · trees: how
+    ensembles of trees are walked · without: names of PASSES that are left out. Raises ValueError for values that no kernel can have."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
     kernels: Mapping[str, DenseTiles] = field(default_factory=dict)
+    trees: TreeKnobs = field(default_factory=TreeKnobs)
     without: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -36,6 +38,7 @@ class Schedule:
             "features": asdict(self.features),
             "dense": asdict(self.dense or tiles),
             "kernels": {name: asdict(knobs) for name, knobs in sorted(self.kernels.items())},
+            "trees": asdict(self.trees),
             "without": list(self.without),
         }
 

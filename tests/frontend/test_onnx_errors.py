@@ -71,7 +71,7 @@ def test_all_operators_that_cannot_be_imported_are_named_with_their_nodes():
     nodes = [
         helper.make_node("Det", ["x3"], ["l"], name="head/det"),
         *(helper.make_node("FusedMatMul", ["x", "x"], [f"m{i}"], name=f"mm{i}", domain="com.microsoft") for i in range(5)),
-        helper.make_node("LabelEncoder", ["x"], ["e"], domain="ai.onnx.ml", keys_floats=[1.0], values_floats=[2.0]),
+        helper.make_node("SVMRegressor", ["x"], ["e"], domain="ai.onnx.ml"),
         helper.make_node("Frobnicate", ["x"], ["f"], domain="acme"),
         helper.make_node("NonZero", ["x"], ["n"]),
         helper.make_node("SequenceConstruct", ["x"], ["s"]),
@@ -90,8 +90,8 @@ def test_all_operators_that_cannot_be_imported_are_named_with_their_nodes():
         "use Split, Concat or Slice",
         "operator acme.Frobnicate is not supported (1 node: the node of 'f'); a custom operator: express it with standard "
         "operators, or as a local function of the model",
-        "operator ai.onnx.ml.LabelEncoder is not supported (1 node: the node of 'e'); operators of classical models (trees, "
-        "label encoders) are not compiled: move encodings into the features",
+        "operator ai.onnx.ml.SVMRegressor is not supported (1 node: the node of 'e'); of the classical models, trees, linear "
+        "models, scalers and encoders of numbers are compiled",
         "operator com.microsoft.FusedMatMul is not supported (5 nodes: 'mm0', 'mm1', 'mm2' and 2 more); export again without "
         "ONNX Runtime's graph optimizations, which put this operator in",
     )

@@ -152,11 +152,13 @@ def _read(path: pathlib.Path) -> str:
 def _print_supported(*, as_json: bool) -> int:
     from tvm_rank.config.types import FEATURE_TYPES
     from tvm_rank.frontend.onnx_converters import converter_names
+    from tvm_rank.frontend.onnx_operators import ML_DOMAIN, ML_OPERATORS
 
-    supported = {"onnx": sorted(converter_names()), "features": list(FEATURE_TYPES)}
+    supported = {"onnx": sorted(converter_names()), ML_DOMAIN: sorted(ML_OPERATORS), "features": list(FEATURE_TYPES)}
     if as_json:
         print(json.dumps(supported, indent=1))
     else:
         print("\n".join(["feature types:", *(f"  {name}" for name in supported["features"])]))
         print("\n".join(["ONNX operators:", *(f"  {name}" for name in supported["onnx"])]))
+        print("\n".join([f"of {ML_DOMAIN}:", *(f"  {name}" for name in supported[ML_DOMAIN])]))
     return 0

@@ -7,7 +7,8 @@ Seen in apache-tvm 0.27 (`tvm.relax.frontend.onnx`):
 - Expand to a constant shape fails on a symbolic batch; Squeeze without axes may drop the batch; x[:, 1:3] and arange(N) lose it.
 - GatherElements, GatherND and the scatters do not check their indices either.
 - Dropout, LayerNormalization, BatchNormalization give placeholders for results that they do not compute.
-- GRU, LSTM, RNN, Scan, Loop and LpNormalization are missing; nodes over constants alone are left to run time.
+- GRU, LSTM, RNN, Scan, Loop and LpNormalization are missing, and all of ai.onnx.ml; nodes over constants alone are left to run time.
+- A list without elements among the attributes of a node is an error.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
+from tvm_rank.frontend import onnx_classical
 from tvm_rank.frontend.onnx_fold import evaluated
 from tvm_rank.frontend.onnx_indexing import (
     convert_expand,
@@ -35,9 +37,11 @@ from tvm_rank.frontend.onnx_indexing import (
     with_tuples_in_range,
 )
 from tvm_rank.frontend.onnx_loops import Body, convert_loop, convert_scan
+from tvm_rank.frontend.onnx_operators import ML_DOMAIN, walk
 from tvm_rank.frontend.onnx_recurrent import convert_gru, convert_lstm, convert_rnn
 from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, array_of, constant, is_constant, shape_of
 
+_LISTS = (onnx.AttributeProto.FLOATS, onnx.AttributeProto.INTS, onnx.AttributeProto.STRINGS)
 MAX_PRODUCTS = 4  # largest exponent that becomes products
 
 
@@ -49,6 +53,12 @@ class Importer(ONNXGraphImporter):
         self.current_node: str | None = None
         self._node: onnx.NodeProto | None = None
         self._nodes: dict[str, Any]
+        self._read: set[str] = set()
+
+    def from_onnx(self, graph: onnx.GraphProto, opset: int | None) -> tvm.IRModule:
+        """The graph as a module."""
+        self._read = {entry.name for entry in graph.output} | {name for node in walk(graph) for name in node.input}
+        return super().from_onnx(graph, opset)
 
     def close(self) -> None:
         """End the block that a failed import leaves open: TVM would warn of it on stderr when the builder goes."""
@@ -63,10 +73,16 @@ class Importer(ONNXGraphImporter):
             self.current_node, self._node = value_proto.name, value_proto
         return super()._parse_value_proto(value_proto)
 
+    def _parse_attr(self, attr_proto: Any) -> Attributes:
+        return super()._parse_attr([a for a in attr_proto if a.type not in _LISTS or onnx.helper.get_attribute_value(a)])
+
     def _convert_operator(self, op_name: str, inputs: Inputs, attrs: Attributes, opset: int) -> Any:
         if (folded := evaluated(self._node, inputs, opset)) is not None:
             return folded
-        if op_name in LOOPS:
+        if self._node is not None and self._node.domain == ML_DOMAIN:
+            self._check_labels(attrs)
+            result = onnx_classical.CONVERTERS[op_name](inputs, attrs, opset)
+        elif op_name in LOOPS:
             result = LOOPS[op_name](inputs, attrs, self._body)
         else:
             own = CONVERTERS.get(op_name)
@@ -78,6 +94,14 @@ class Importer(ONNXGraphImporter):
         if isinstance(result, tvm.ir.Call) and isinstance(self.bb.normalize(result).ty, relax.TensorType):
             return self.bb.emit(result)  # else every consumer would repeat the call
         return result
+
+    def _check_labels(self, attrs: Attributes) -> None:
+        """Labels of a classifier may be texts if nothing reads them: its scores are numbers."""
+        if attrs.get("classlabels_strings") and self._node is not None and self._node.output[0] in self._read:
+            raise NotConvertible(
+                "its labels are texts, and an output of the model; leave them out (onnx.utils.Extractor gives the part of a "
+                "model that its scores need), or train with numbers as labels"
+            )
 
     def _body(self, graph: onnx.GraphProto, values: Sequence[Any]) -> list[Any]:
         """What the body of a loop gives for these inputs; it sees the values outside of it."""

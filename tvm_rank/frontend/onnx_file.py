@@ -10,11 +10,17 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from tvm_rank.errors import ModelError
-from tvm_rank.frontend.onnx_operators import walk
+from tvm_rank.frontend.onnx_operators import ML_DOMAIN, STANDARD_DOMAINS, walk
 
 # Tested against ONNX Runtime from 11 to 23. Below 11, TVM's importer has no converter for Slice and Clip as they were then.
 MIN_OPSET = 11
 MAX_OPSET = 23
+# Operators that mean the same from version 7 to MIN_OPSET: converters of classical models put these around their nodes, and declare the
+# lowest version that has them, or none.
+UNCHANGED_OPERATORS = frozenset(
+    {"Abs", "Add", "Cast", "Concat", "Div", "Exp", "Flatten", "Identity", "Log", "MatMul", "Mul", "Neg", "Reshape", "Sigmoid"}
+    | {"Softmax", "Sqrt", "Sub", "Tanh", "Transpose"}
+)
 
 PROTOBUF_LIMIT = 2**31 - 1  # bytes; a larger message cannot be serialized, so the checker cannot see it
 
@@ -34,8 +40,20 @@ def read_model(model: onnx.ModelProto | str | os.PathLike[str], name: str | None
         proto = _load(path, source)
     else:
         raise ModelError(name or "model", [f"expected a path or an onnx.ModelProto, got {type(model).__name__}"])
+    _declare_opset(proto)
     _check_graph(proto, source)
     return proto, source
+
+
+def _declare_opset(proto: onnx.ModelProto) -> None:
+    """Let a classical model (ai.onnx.ml) that declares a lower version than MIN_OPSET, or none, have that one if it means the same."""
+    if not any(node.domain == ML_DOMAIN for node in proto.graph.node) or (opset_of(proto) or 0) >= MIN_OPSET:
+        return
+    if all(node.op_type in UNCHANGED_OPERATORS for node in proto.graph.node if node.domain in STANDARD_DOMAINS):
+        others = [entry for entry in proto.opset_import if entry.domain not in STANDARD_DOMAINS]
+        kept = [onnx.helper.make_opsetid(entry.domain, entry.version) for entry in others]
+        del proto.opset_import[:]
+        proto.opset_import.extend([*kept, onnx.helper.make_opsetid("", MIN_OPSET)])
 
 
 def _load(path: Path, source: str) -> onnx.ModelProto:

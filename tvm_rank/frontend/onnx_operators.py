@@ -8,6 +8,11 @@ from collections.abc import Iterator
 import onnx
 
 STANDARD_DOMAINS = ("", "ai.onnx")
+ML_DOMAIN = "ai.onnx.ml"
+ML_OPERATORS = frozenset(
+    {"ArrayFeatureExtractor", "Binarizer", "FeatureVectorizer", "Imputer", "LabelEncoder", "LinearClassifier", "LinearRegressor"}
+    | {"Normalizer", "OneHotEncoder", "Scaler", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "ZipMap"}
+)  # what onnx_classical.py converts
 MICROSOFT_OPERATORS = frozenset({"BiasGelu", "FastGelu", "Gelu"})  # com.microsoft operators that were compared with ONNX Runtime
 
 # In TVM's table, but the size or the type of the result is known at run time only, which no later pass can work with.
@@ -59,6 +64,8 @@ def node_name(node: onnx.NodeProto) -> str:
 def _is_supported(node: onnx.NodeProto, converters: frozenset[str]) -> bool:
     if node.domain == "com.microsoft":
         return node.op_type in MICROSOFT_OPERATORS
+    if node.domain == ML_DOMAIN:
+        return node.op_type in ML_OPERATORS
     refused = DYNAMIC_OPERATORS | SEQUENCE_OPERATORS | FOREIGN_OPERATORS
     return node.domain in STANDARD_DOMAINS and node.op_type in converters and node.op_type not in refused
 
@@ -71,8 +78,8 @@ def _line(domain: str, op_type: str, names: list[str]) -> str:
 
 
 def _advice(domain: str, op_type: str) -> str:
-    if domain == "ai.onnx.ml":
-        return "operators of classical models (trees, label encoders) are not compiled: move encodings into the features"
+    if domain == ML_DOMAIN:
+        return "of the classical models, trees, linear models, scalers and encoders of numbers are compiled"
     if domain == "com.microsoft":
         return "export again without ONNX Runtime's graph optimizations, which put this operator in"
     if domain not in STANDARD_DOMAINS:

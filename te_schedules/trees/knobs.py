@@ -1,0 +1,34 @@
+"""How trees are walked, as named decisions: nothing here changes what is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ORDERS = ("trees", "rows")
+LANES = (8, 16, 32)
+MOST_ROWS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeKnobs:
+    """order: `trees`, all rows of a block go through one tree before the next one is begun, so that its nodes stay in the first cache; or
+    `rows`, a few rows go through all trees · lanes: rows (or trees, where rows are left over) that are walked at a time, so that the
+    processor has something to do while a node is loaded · block_rows: rows of a block, which is what a thread takes.
+    """
+
+    order: str = "trees"
+    lanes: int = 8
+    block_rows: int = 64
+
+    def __post_init__(self):
+        if self.order not in ORDERS:
+            raise ValueError(f"TreeKnobs.order is {self.order!r}; it must be one of {', '.join(ORDERS)}")
+        if self.lanes not in LANES:
+            raise ValueError(f"TreeKnobs.lanes is {self.lanes!r}; it must be one of {', '.join(map(str, LANES))}")
+        if not isinstance(self.block_rows, int) or not 1 <= self.block_rows <= MOST_ROWS:
+            raise ValueError(f"TreeKnobs.block_rows is {self.block_rows!r}; it must be an integer from 1 to {MOST_ROWS}")
+
+
+# What tuning tries for each knob.
+SPACE: Mapping[str, tuple] = {"order": ORDERS, "lanes": LANES, "block_rows": (16, 32, 64, 128, 256, 512)}
