@@ -23,6 +23,7 @@ from tvm_rank.bench.machine import ceilings
 from tvm_rank.bench.peers.ready import write_inputs
 from tvm_rank.bench.peers.requests import read_requests
 from tvm_rank.bench.results import ALL, ENGINE, Kernel, Measurement, NotRun, Results, measurement
+from tvm_rank.bench.text import threads_text
 from tvm_rank.bench.work import work_of
 from tvm_rank.bench.workloads import expected, model_inputs, names_of, prepare
 from tvm_rank.errors import BenchError
@@ -207,7 +208,7 @@ class _Workload:
     def _measure_one(self, entrants: Sequence[_Entrant], threads: int, items: int, wanted: Sequence[dict[str, np.ndarray]]) -> None:
         """Check all, then time all in turns."""
         options, state = self.options, self.state
-        where = f"{items} items, {threads} thread{'s' if threads > 1 else ''}"
+        where = f"{items} items, {threads_text(threads)}"
         differences = []
         for entrant in entrants:
             self.say(f"{where}: checking the scores of {entrant.process.name}{'' if entrant.part == ALL else ', model only'}")

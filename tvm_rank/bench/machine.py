@@ -33,7 +33,7 @@ def ceilings(threads: Sequence[int], best_of: Mapping[str, Mapping[str, float]] 
         for name, figure in before.items():
             choose = min if name in LOWER_IS_BETTER else max
             found[count][name] = choose(found[count][name], figure)
-    return found
+    return {count: found[count] for count in words}
 
 
 def roof(figures: Mapping[str, float], intensity: float) -> float:

@@ -7,7 +7,7 @@ from html import escape
 from tvm_rank.bench.conditions import described
 from tvm_rank.bench.plots import against_plot, roofline_plot, split_plot, times_plot
 from tvm_rank.bench.results import Results
-from tvm_rank.bench.text import SPLIT, TIMES, WORK, ceilings_lines, split_rows, times_rows, work_rows, workloads_of
+from tvm_rank.bench.text import SPLIT, TIMES, WORK, ceilings_lines, split_rows, threads_text, times_rows, work_rows, workloads_of
 from tvm_rank.web_page import html_table, page
 
 
@@ -29,10 +29,7 @@ def results_html(results: Results) -> str:
         if rows := work_rows(measured, results):
             parts += ["<h3>What a request asks for, and the machine's ceilings</h3>", html_table(WORK, rows)]
             threads = sorted({one.threads for one in measured if str(one.threads) in results.ceilings})
-            parts += [
-                f"<h3>Roofline, {count} thread{'s' if count > 1 else ''}</h3>" + roofline_plot(measured, results, count)
-                for count in threads
-            ]
+            parts += [f"<h3>Roofline, {threads_text(count)}</h3>" + roofline_plot(measured, results, count) for count in threads]
         notes = {one.name: one.about for one in measured}
         parts += [f"<p>{escape(contestant)}: {escape(about)}</p>" for contestant, about in notes.items()]
     parts += [f"<p>Not run: {escape(one.workload)}, {escape(one.contestant)}: {escape(one.why)}</p>" for one in results.not_run]

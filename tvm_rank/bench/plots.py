@@ -8,7 +8,7 @@ from html import escape
 
 from tvm_rank.bench.machine import roof
 from tvm_rank.bench.results import ENGINE, Measurement, Results
-from tvm_rank.bench.text import STAGES, bytes_of
+from tvm_rank.bench.text import STAGES, bytes_of, threads_text
 from tvm_rank.web_page import svg
 
 WIDTH, HEIGHT = 520, 260  # of a plot, pixels
@@ -24,7 +24,7 @@ def times_plot(measured: Sequence[Measurement]) -> str:
     """Median time over items of a request, a line for each contestant and number of threads, up to the 99th percentile in a thin one."""
     lines: dict[str, list[Measurement]] = {}
     for one in measured:
-        lines.setdefault(f"{one.name}, {one.threads} thread{'s' if one.threads > 1 else ''}", []).append(one)
+        lines.setdefault(f"{one.name}, {threads_text(one.threads)}", []).append(one)
     x = _scale([one.items for one in measured], LEFT, LEFT + WIDTH)
     y = _scale([value for one in measured for value in (one.p50_us, one.p99_us)], TOP + HEIGHT, TOP)
     parts = _axes("items of a request", "us", x, y, sorted({one.items for one in measured}), _decades(measured))
@@ -52,7 +52,7 @@ def split_plot(measured: Sequence[Measurement]) -> str:
         parts.append(f'<text x="{LABEL + 150 * k + 16}" y="11" font-size="12">{name}</text>')
     for row, one in enumerate(own, start=1):
         top, at = row * (BAR + 6), float(LABEL)
-        parts.append(_label(top, f"{one.items} items, {one.threads} threads, {one.name}"))
+        parts.append(_label(top, f"{one.items} items, {threads_text(one.threads)}, {one.name}"))
         for stage, us in one.split().items():
             length = WIDTH * us / longest
             parts.append(f'<rect x="{at:.1f}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{STAGE_COLOURS[stage]}"/>')
@@ -68,7 +68,7 @@ def against_plot(measured: Sequence[Measurement]) -> str:
         groups.setdefault((one.items, one.threads), []).append(one)
     parts, top = [], 0
     for (items, threads), group in groups.items():
-        parts.append(f'<text x="0" y="{top + 13}" font-size="12" font-weight="bold">{items} items, {threads} threads</text>')
+        parts.append(f'<text x="0" y="{top + 13}" font-size="12" font-weight="bold">{items} items, {threads_text(threads)}</text>')
         longest = max(one.p50_us for one in group)
         for one in group:
             top += BAR + 4
@@ -87,7 +87,7 @@ def roofline_plot(measured: Sequence[Measurement], results: Results, threads: in
     figures: Mapping[str, float] = results.ceilings[str(threads)]
     points = _roof_points([one for one in measured if one.kernels and one.threads == threads])
     ridge = figures["gflops"] / figures["copy_gb_s"]
-    xs = [0.5, ridge * 4, *(intensity for _, _, intensity, _ in points)]
+    xs = [0.25, ridge * 4, *(intensity for _, _, intensity, _ in points)]
     x = _scale(xs, LEFT, LEFT + WIDTH)
     y = _scale([figures["gflops"] * 1.3, *(rate for *_, rate in points), roof(figures, min(xs))], TOP + HEIGHT, TOP)
     ticks = [10.0**k for k in range(-1, 4) if min(xs) <= 10.0**k <= max(xs)]
@@ -109,7 +109,7 @@ def _roof_points(own: Sequence[Measurement]) -> list[tuple[str, bool, float, flo
     """(name, whether it is a whole request, FLOPs per byte, GFLOP/s)."""
     points = []
     for one in own:
-        name = f"{one.workload}, {one.items} items, {one.name}"
+        name = f"{one.items} items, {one.name}"
         if one.work.flops:
             points.append((name, True, one.work.flops / bytes_of(one), one.work.flops / one.p50_us / 1e3))
         points += [(name, False, k.flops / k.bytes, k.flops / k.us / 1e3) for k in one.kernels if k.flops and k.bytes and k.us]

@@ -50,12 +50,16 @@ def results_text(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def threads_text(count: int) -> str:
+    """1 thread, 2 threads."""
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
 def ceilings_lines(results: Results) -> Iterator[str]:
     """What the machine can do, a line for each number of threads."""
     for threads, found in results.ceilings.items():
-        plural = "" if threads == "1" else "s"
         yield (
-            f"ceilings of {threads} thread{plural}: {found['gflops']:.0f} GFLOP/s, {found['copy_gb_s']:.1f} GB/s copying (read and "
+            f"ceilings of {threads_text(int(threads))}: {found['gflops']:.0f} GFLOP/s, {found['copy_gb_s']:.1f} GB/s copying (read and "
             f"written), {found['row_ns']:.1f} ns for a row of 64 bytes read at random"
         )
 

@@ -35,7 +35,8 @@ class OnnxRuntime(Contestant):
             self._parts = hashed_parts(folder / "fg.json")
         except Refused as refused:
             self.parts, self.why_not = ("model",), str(refused)
-        self._tables = open_safetensors(folder / "tables.safetensors")
+        tables = open_safetensors(folder / "tables.safetensors")
+        self._tables = {name: np.array(table) for name, table in tables.items()}  # in memory of its own, as a service has them
 
     def _run(self, feeds: dict[str, np.ndarray]) -> dict[str, Any]:
         return dict(zip(self._outputs, self._session.run(self._outputs, feeds), strict=True))

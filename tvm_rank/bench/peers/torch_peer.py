@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -101,7 +100,10 @@ class Torch(Contestant):
             self._parts = hashed_parts(folder / "fg.json")
         except Refused as refused:
             self.parts, self.why_not = ("model",), str(refused)
-        self._tables = {name: _tensor(table) for name, table in open_safetensors(folder / "tables.safetensors").items()}
+        tables = open_safetensors(folder / "tables.safetensors")
+        self._tables = {
+            name: _tensor(np.array(table)) for name, table in tables.items()
+        }  # in memory of its own, as a service has them
 
     def calls(self, items: int, part: str) -> list[Callable[[], dict[str, Any]]]:
         if part == "model":
@@ -138,6 +140,4 @@ class Torch(Contestant):
 
 
 def _tensor(value: np.ndarray) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # tables are mapped read-only, and never written
-        return torch.from_numpy(np.asarray(value))
+    return torch.from_numpy(value if value.flags.writeable else value.copy())
