@@ -31,7 +31,6 @@ ENTRY = 48
 WORD, ITEM, VALUE, CATEGORY, ITEM_LENGTH, VALUE_LENGTH, CATEGORY_LENGTH, NEXT = 0, 8, 16, 24, 32, 36, 40, 44
 LENGTHS = {ITEM: ITEM_LENGTH, VALUE: VALUE_LENGTH, CATEGORY: CATEGORY_LENGTH}
 PART = 4  # bytes of the shortest item with its value and separator
-NOWHERE = T.int64(0)  # as a limit: nothing is read but a text itself
 _SPREAD = 0xC2B2AE3D27D4EB4F  # an odd number: the order of category and item matters
 
 
@@ -66,7 +65,6 @@ class NestedRow(Entries):
         self._first, self._last = intrin.local("int64", -1), intrin.local("int64", -1)
         self._valid = intrin.local("int32", 1)
         self._chains, self._heads = Scratch(scope), intrin.local("int64", 0)
-        self._secret = intrin.let(scope.int_address(T.int64(0)))  # where the constants lie this time
         for word in (Word.WEIGHT, Word.WEIGHT_VALID, Word.WEIGHT_BIT, Word.WEIGHT_TEXT):
             field[word]
 
@@ -101,12 +99,7 @@ class NestedRow(Entries):
             plain = intrin.local("int32", 0)
             with T.If(T.Not(field.is_map)), T.Then():
                 before = intrin.let(self.count)
-                limit = field.text_limit
-
-                def store(word, category: Text, item: Text, value: Text) -> None:
-                    self._store(word, category, item, value, limit)
-
-                nested_text.emit(text, limit, plain, lambda part: self.digest(part, limit), store)
+                nested_text.emit(text, field.text_limit, plain, self._store)
                 with T.If(plain[0] == 0), T.Then():
                     self._cut(before)
             with T.If(plain[0] == 0), T.Then():
@@ -121,12 +114,12 @@ class NestedRow(Entries):
             intrin.assign(group.first, items.first[0])
             intrin.assign(group.end, items.end[0])
         item = _range()
-        word = self.digest(category.text(), NOWHERE)
+        word = digest.emit(category.text())
 
         def add(part: Range) -> None:
             value = self._pair(part, ord(":"), item)
             with T.If(self._valid[0] == 1), T.Then():
-                self._store(word, category.text(), item.text(), value.text(), NOWHERE)
+                self._store(word, category.text(), item.text(), value.text())
 
         with T.If(self._valid[0] == 1), T.Then():
             _for_each_part(group, T.uint8(ord(",")), add)
@@ -147,8 +140,8 @@ class NestedRow(Entries):
             intrin.assign(self._valid, 0)
         return right
 
-    def _store(self, category_word, category: Text, item: Text, value: Text, limit) -> None:
-        word = pair_word(category_word, self.digest(item, limit))
+    def _store(self, category_word, category: Text, item: Text, value: Text) -> None:
+        word = pair_word(category_word, digest.emit(item))
         place = self.append(word)
         intrin.store("int64", place + T.int64(WORD), word)
         for at, text in ((CATEGORY, category), (ITEM, item), (VALUE, value)):
@@ -178,14 +171,9 @@ class NestedRow(Entries):
                 intrin.assign(equals, T.cast(equal.emit(text, self.part(place, at)), "int32"))
         return intrin.let(equals[0] == 1)
 
-    def digest(self, text: Text, limit):
-        """The digest (int64) of a category or an item; bytes are read up to the address `limit`, or only its own."""
-        return digest.keyed(text, limit, self._secret)
-
-    def find(self, category: Text, category_word, item: Text, limit):
-        """The number (int64) of the entry of both texts, -1 if there is none; `category_word` is the digest of the category, and `limit`
-        that of the item."""
-        word = pair_word(category_word, self.digest(item, limit))
+    def find(self, category: Text, category_word, item: Text):
+        """The number (int64) of the entry of both texts, -1 if there is none; `category_word` is the digest of the category."""
+        word = pair_word(category_word, digest.emit(item))
         return self.find_key((word, item.address, item.length, category.address, category.length))
 
     # ------------------------------------------------------------ chains

@@ -17,8 +17,8 @@ from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Pieces
 from te_schedules.feature.kind import TextOrNumberKind
-from te_schedules.nested_rows import CATEGORY, ITEM, NOWHERE, VALUE, NestedRow
-from te_schedules.text import parse_float
+from te_schedules.nested_rows import CATEGORY, ITEM, VALUE, NestedRow
+from te_schedules.text import digest, parse_float
 from te_schedules.tokens import Text, find_field_splits, for_each_token
 
 FIELD, LITERAL, EVERY = "field", "literal", "every"
@@ -122,34 +122,32 @@ class MatchKind(TextOrNumberKind):
             if self.category == EVERY and self.item == EVERY:
                 map_row.for_each(body)
             elif EVERY in (self.category, self.item):
-                each, _ = sides[1] if self.category == EVERY else sides[0]
+                each = sides[1] if self.category == EVERY else sides[0]
                 each(lambda text: map_row.for_each_of(text, body))
             else:
                 self._each_pair(map_row, sides, body)
 
     def _each_pair(self, map_row: NestedRow, sides, body) -> None:
-        (each_category, limit), (each_item, item_limit) = sides
-
         def category(first: Text) -> None:
-            word = map_row.digest(first, limit)
+            word = digest.emit(first)
 
             def item(second: Text) -> None:
-                number = map_row.find(first, word, second, item_limit)
+                number = map_row.find(first, word, second)
                 with T.If(number >= T.int64(0)), T.Then():
                     body(number)
 
-            each_item(item)
+            sides[1](item)
 
-        each_category(category)
+        sides[0](category)
 
     @staticmethod
-    def _side(scope, name: str, what: str, fields, row) -> tuple[Callable[[Callable[[Text], None]], None], Any]:
-        """How to emit `body(text)` for each category or item of a row, and up to which address bytes behind them can be read."""
+    def _side(scope, name: str, what: str, fields, row) -> Callable[[Callable[[Text], None]], None]:
+        """How to emit `body(text)` for each category or item of a row."""
         if what == FIELD:
             field = next(fields)
-            return lambda body: for_each_token(field, row, separators(scope), lambda text, _element: body(text)), field.text_limit
+            return lambda body: for_each_token(field, row, separators(scope), lambda text, _element: body(text))
         start, length = scope.bytes_address(scope.int(f"{name}_at")), scope.int(f"{name}_count")
-        return lambda body: body(Text(intrin.let(start), length)), NOWHERE
+        return lambda body: body(Text(intrin.let(start), length))
 
     def _parsed(self, scope, number):
         value = scope.map_row.part(intrin.let(scope.map_row.entry(number)), VALUE)

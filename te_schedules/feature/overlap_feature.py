@@ -13,7 +13,7 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize, overlap_words
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.kind import TextOrNumberKind
-from te_schedules.feature.overlap_terms import QUERY, TITLE, Table, Terms, when
+from te_schedules.feature.overlap_terms import FEW_TERMS, QUERY, TITLE, Table, Terms, when
 from te_schedules.feature.overlap_words import WORDS, Words
 from te_schedules.text import equal
 from te_schedules.tokens import Text, find_splits
@@ -138,6 +138,9 @@ def _distance(combine: Callable, finish: Callable) -> Callable:
     return lambda terms, _query_count, title_count: _over_pairs(terms, title_count, combine, finish)
 
 
+COMMON = {"query_common_ratio": (QUERY, TITLE), "title_common_ratio": (TITLE, QUERY)}
+"""Methods whose number is the part of a side's terms that are among the other's."""
+
 METHODS: dict[str, Callable] = {
     "query_common_ratio": _query_common_ratio,
     "title_common_ratio": _title_common_ratio,
@@ -232,9 +235,30 @@ class OverlapKind(TextOrNumberKind):
     def _value(self, scope, row):
         """The float32 of one row: the default when a side has no terms, else the method's number, normalized."""
         terms = Terms(scope, row)
-        query_count, title_count = self._counts(scope, row, terms)
+        number, found = intrin.local("float32", 0.0), intrin.local("int64", 0)
+
+        def measured() -> None:
+            query_count, title_count = self._counts(scope, row, terms)
+            with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
+                intrin.assign(number, METHODS[self.method](terms, query_count, title_count))
+                intrin.assign(found, 1)
+
+        if self.method in COMMON:
+            most = [terms.most(side) for side in (QUERY, TITLE)]
+            few = T.And(most[QUERY] <= T.int64(FEW_TERMS), most[TITLE] <= T.int64(FEW_TERMS))
+            with T.If(few):
+                with T.Then():
+                    side, other = COMMON[self.method]
+                    count, other_count, common = terms.common_of_few(side, other, most[other])
+                    with T.If(T.And(count > T.int64(0), other_count > T.int64(0))), T.Then():
+                        intrin.assign(number, _ratio(common, count))
+                        intrin.assign(found, 1)
+                with T.Else():
+                    measured()
+        else:
+            measured()
         value = intrin.local("float32", scope.float("missing"))
-        with T.If(T.And(query_count > T.int64(0), title_count > T.int64(0))), T.Then():
-            number = intrin.let(METHODS[self.method](terms, query_count, title_count))
-            intrin.assign(value, normalize.emit(self.normalizer, number, lambda k: scope.float("normalizer", k), "float32"))
+        with T.If(found[0] == T.int64(1)), T.Then():
+            result = intrin.let(number[0])
+            intrin.assign(value, normalize.emit(self.normalizer, result, lambda k: scope.float("normalizer", k), "float32"))
         return intrin.let(value[0])

@@ -9,12 +9,14 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.column import Word
 from te_schedules.feature.id_feature import separators
 from te_schedules.scratch import Scratch
 from te_schedules.text import ends, equal
 from te_schedules.tokens import Text, for_each_token
 
 PARTS = 5  # of a term in a table
+FEW_TERMS, FEW_BYTES = 64, 4096  # of a side, up to which a row needs no look at how much work it is
 LENGTH, ADDRESS = 3, 4
 QUERY, TITLE = 0, 1
 Body = Callable[[Text, Any], None]  # (term, its position)
@@ -55,6 +57,37 @@ class Terms:
         table.fill(fields[other], lambda body: self._each(other, body), other_count)
         return lambda term: table.has(fields[side], term)
 
+    def most(self, side: int):
+        """At least as many as a side has terms; beyond FEW_TERMS for sides that have more than FEW_BYTES or do not tell."""
+        field = self._scope.fields[side]
+        first, end = field.elements(self._row)
+        result = intrin.local("int64", end - first)
+        with T.If(T.And(field.is_text, first < end)), T.Then():
+            side_by_side = field.ends == field[Word.TEXT] + T.int64(4)
+            size = intrin.let(
+                T.if_then_else(side_by_side, field.text_end(end - T.int64(1)) - field.text_offset(first), T.int64(FEW_BYTES + 1))
+            )
+            with T.If(field.splits), T.Then():
+                intrin.assign(result, (size + T.int64(1)) // T.int64(2))
+            intrin.assign(result, T.if_then_else(size <= T.int64(FEW_BYTES), result[0], T.int64(FEW_TERMS + 1)))
+        return intrin.let(result[0])
+
+    def common_of_few(self, side: int, other: int, most):
+        """(terms of a side, terms of the other, those of the side that are among the other's), each side read once; the other has `most` at
+        most."""
+        fields, table = self._scope.fields, self._scope.terms
+        count, found = intrin.local("int64", 0), intrin.local("int64", 0)
+
+        def look(term: Text, _position) -> None:
+            intrin.assign(count, count[0] + T.int64(1))
+            intrin.assign(found, found[0] + T.cast(table.has(fields[side], term), "int64"))
+
+        table.fill(fields[other], lambda body: self._each(other, body), most)
+        others = table.count
+        with T.If(others > T.int64(0)), T.Then():
+            self._each(side, look)
+        return intrin.let(count[0]), others, intrin.let(found[0])
+
     def count(self, side: int):
         """How many terms a side has."""
         return self.measure(side)[0]
@@ -64,14 +97,15 @@ class Terms:
         field = self._scope.fields[side]
         first, end = field.elements(self._row)
         count, size = intrin.local("int64", 0), intrin.local("int64", end - first)
-        with T.If(field.is_text), T.Then(), T.serial(first, end) as element, T.If(field.element_is_valid(element)), T.Then():
+        is_split = intrin.let(T.And(field.is_text, field.splits))
+        with T.If(is_split), T.Then(), T.serial(first, end) as element, T.If(field.element_is_valid(element)), T.Then():
             begin, finish = field.text(element)
             intrin.assign(size, size[0] + finish - begin)
-        is_number = intrin.let(T.cast(T.Not(field.is_text), "int64"))
+        is_whole = intrin.let(T.cast(T.Not(is_split), "int64"))  # each term is all of its element
 
         def add(text, _position) -> None:
             intrin.assign(count, count[0] + T.int64(1))
-            intrin.assign(size, size[0] + text.length * is_number)
+            intrin.assign(size, size[0] + text.length * is_whole)
 
         self._each(side, add)
         return intrin.let(count[0]), intrin.let(size[0])
@@ -93,12 +127,18 @@ class Table:
     def _part(self, k, part: int):
         return self._memory.address + (k * T.int64(PARTS) + T.int64(part)) * T.int64(8)
 
-    def fill(self, field, each: Callable[[Body], None], count) -> None:
-        """Emit the reading of `count` terms."""
-        self._memory.ensure(intrin.let(count * T.int64(8 * PARTS)))
-        intrin.assign(self._count, count)
+    @property
+    def count(self):
+        """How many terms there are."""
+        return intrin.let(self._count[0])
+
+    def fill(self, field, each: Callable[[Body], None], most) -> None:
+        """Emit the reading of terms, `most` of them at most."""
+        self._memory.ensure(intrin.let(most * T.int64(8 * PARTS)))
+        intrin.assign(self._count, 0)
 
         def put(term: Text, position) -> None:
+            intrin.assign(self._count, position + T.int64(1))
             for part, value in enumerate((*ends.emit(field, term), term.length, term.address)):
                 intrin.store("int64", self._part(position, part), value)
 

@@ -11,6 +11,7 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.text import digest
 from te_schedules.tokens import Text
 
 Expr = Any
@@ -57,15 +58,11 @@ define linkonce_odr i64 @rank_nested_marks(i64 %at) alwaysinline {{
 """
 
 
-Digest = Callable[[Text], Any]
-Store = Callable[[Expr, Text, Text, Text], None]
-
-
-def emit(text: Text, limit: Expr, plain: Any, digest: Digest, store: Store) -> None:
+def emit(text: Text, limit: Expr, plain: Any, store: Callable[[Expr, Text, Text, Text], None]) -> None:
     """Emit `store(digest of category, category, item, value)` for each item and set `plain` (a local int32) to 1; or leave it 0 for a text
     of another form, of which some items may have been stored. Bytes are read up to the address `limit`."""
     end = intrin.let(text.address + text.length)
-    walk = _Walk(text.address, end, digest, store)
+    walk = _Walk(text.address, end, store)
     at = intrin.local("int64", text.address)
     with T.attr(0, "pragma_import_llvm", _LLVM):
         with T.While(T.And(at[0] <= end, walk.going)):
@@ -95,8 +92,8 @@ def _block(at: Any, end: Expr, walk: _Walk) -> None:
 class _Walk:
     """What was read of a text."""
 
-    def __init__(self, begin: Expr, end: Expr, digest: Digest, store: Store):
-        self._end, self._digest, self._store = end, digest, store
+    def __init__(self, begin: Expr, end: Expr, store: Callable):
+        self._end, self._store = end, store
         self._begin, self._next, self._going = (
             intrin.local("int64", begin),
             intrin.local("int32", CATEGORY),
@@ -134,7 +131,7 @@ class _Walk:
                 with T.Else():
                     self._take(self._category, part, ITEM)
                     self._expect(byte, "^")
-                    intrin.assign(self._word, self._digest(part))
+                    intrin.assign(self._word, digest.emit(part))
         intrin.assign(self._begin, place + T.int64(1))
 
     def _take(self, target: tuple[Any, Any], part: Text, following: int) -> None:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Compiled, named
 
+from te_schedules.feature.overlap_terms import FEW_BYTES, FEW_TERMS
+
 
 @pytest.fixture(scope="module")
 def compiled() -> Compiled:
@@ -41,6 +43,19 @@ def many_terms(kind: pa.DataType) -> st.SearchStrategy:
 def batches(draw):
     rows = draw(st.sampled_from(arrow.SIZES))
     return {side: draw(arrow.columns(rows, arrow.TYPES, row_strategy=many_terms)) for side in ("query", "title")}
+
+
+def test_rows_of_few_and_of_many_terms_have_the_same_ratios():
+    keys = {"feature_type": "overlap_feature", "query": "item:query", "title": "item:title", "separator": "|"}
+    ratios = Compiled({name: keys | {"method": f"{name}_common_ratio"} for name in ("query", "title")})
+    counts = [(a, b) for a in (1, FEW_TERMS, FEW_TERMS + 1, 3 * FEW_TERMS) for b in (2, FEW_TERMS, FEW_TERMS + 1)]
+    sides = [[[b"%d" % (k * step % 97) for k in range(pair[side])] for pair in counts] for side, step in ((0, 1), (1, 3))]
+    long_terms = [[b"x" * FEW_BYTES, b"y"], [b"x" * FEW_BYTES, b"y" * 9, b"z"]]
+    query, title = ([*rows, *long_terms] for rows in (sides[0], sides[1]))
+    lists, text = pa.list_(pa.string()), pa.string()
+    for kind in (lists, text):
+        made = (rows if kind is lists else [b"|".join(row) for row in rows] for rows in (query, title))
+        ratios.check(dict(zip(("query", "title"), (arrow.column(rows, kind) for rows in made), strict=True)))
 
 
 @given(columns=batches())
