@@ -8,10 +8,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "check": "tvm_rank.runtime.check",
     "compile": "tvm_rank.compiler",
     "compile_features": "tvm_rank.features",
     "load": "tvm_rank.runtime.engine",
     "refresh": "tvm_rank.items.refresh",
+    "CheckReport": "tvm_rank.runtime.check",
     "Artifact": "tvm_rank.artifact.artifact",
     "Engine": "tvm_rank.runtime.engine",
     "FeatureOutput": "tvm_rank.output",

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from tvm_rank.artifact.artifact import Artifact
-from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, StackEntry, TableEntry, this_build
+from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, this_build
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import ModelError
@@ -22,7 +22,7 @@ from tvm_rank.features import BLOCK_ROWS
 from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
-from tvm_rank.ops.table_rows import FP32, row_bytes
+from tvm_rank.ops.table_rows import FP32
 from tvm_rank.precision import Precision, Samples
 
 if TYPE_CHECKING:
@@ -96,7 +96,26 @@ def compile(
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
     maker = _Maker(brought, graph, resolved, stored, passes, _config_text(features), say, started)
-    return chosen(maker, wanted, samples, say)
+    return _with_samples(chosen(maker, wanted, samples, say), maker, model, samples)
+
+
+def _with_samples(artifact: Artifact, maker: _Maker, model: Any, samples: Samples | None) -> Artifact:
+    """The artifact with the requests by which `tvm-rank check` proves it."""
+    from tvm_rank.samples.make import Sampled, with_samples
+
+    maker.say("scoring sample requests by NumPy")
+    brought, graph, stored = maker.brought, maker.graph, maker.stored
+    sampled = Sampled(
+        config=brought.given,
+        bindings=brought.bindings,
+        stacks=brought.stacks,
+        tables=brought.tables,
+        model=model,
+        uses=(*graph.request_uses, *graph.item_uses),
+        items=None if stored is None else stored.items,
+        key="" if stored is None else stored.entry.key,
+    )
+    return with_samples(artifact, sampled, samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +174,7 @@ def _computed_ahead(stored: PreparedStore, config: FeatureConfig, code: Code) ->
 class _Brought:
     """What the user brought, read, checked and bound together."""
 
+    given: FeatureConfig
     config: FeatureConfig  # of what kernels compute
     host: HostPlan
     links: BuiltLinks
@@ -175,7 +195,8 @@ def _read(
     from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks, table_precisions
     from tvm_rank.frontend.unused_inputs import without_unused_inputs
 
-    links, last = chain_of(load_config(features, **reading))
+    given = load_config(features, **reading)
+    links, last = chain_of(given)
     host = plan_host(last)
     config = host.config
     dense = import_model(model)
@@ -189,6 +210,7 @@ def _read(
     opened = open_tables(tables) if tables is not None else {}
     check_tables(opened, needs, allow_extra=True)
     return _Brought(
+        given=given,
         config=config,
         host=host,
         links=build_links(links),
@@ -213,6 +235,7 @@ def _manifest(
 ) -> Manifest:
     """The manifest, but for the files."""
     from tvm_rank.frontend.binding import unused_features
+    from tvm_rank.frontend.write_stack import stack_entry
 
     outputs = zip(brought.dense.outputs, code.outputs, strict=True)
     return Manifest(
@@ -226,7 +249,7 @@ def _manifest(
         item_fields=(*graph.item_uses, *(feature.use for feature in code.kept.features)),
         outputs=tuple(OutputEntry(name=name, shape=shape, dtype=dtype) for name, (shape, dtype) in outputs),
         refusals=_refusals(brought.config, code.refusals),
-        stacks=tuple(_stack_entry(stack) for stack in brought.stacks),
+        stacks=tuple(stack_entry(stack) for stack in brought.stacks),
         host_stages=brought.host.stages,
         links=brought.links.entries,
         store=() if stored is None else (stored.entry,),
@@ -236,23 +259,6 @@ def _manifest(
         groups=code.groups,
         compile_seconds=round(seconds, 3),
         files={},
-    )
-
-
-def _stack_entry(stack: Stack) -> StackEntry:
-    """The entry of a stack; the errors of its tables are known when it is written."""
-    ends = [*stack.row_offsets[1:], stack.rows]
-    tables = {
-        name: TableEntry(first_row=first, rows=end - first, largest_error=0.0, relative_error=0.0)
-        for name, first, end in zip(stack.names, stack.row_offsets, ends, strict=True)
-    }
-    return StackEntry(
-        file=f"tables/{stack.label}.bin",
-        rows=stack.rows,
-        dim=stack.dim,
-        precision=stack.precision,
-        row_bytes=row_bytes(stack.precision, stack.dim),
-        tables=tables,
     )
 
 

@@ -118,13 +118,13 @@ def test_every_flipped_bit_of_the_manifest_is_found_or_means_nothing(copy: pathl
     [
         ("", "manifest.json is damaged"),
         ("{", "manifest.json is damaged"),
-        ("[]", "schema None, this build reads schema 5"),
+        ("[]", "schema None, this build reads schema 6"),
         ("null", "schema None"),
         ("[" * 100_000, "manifest.json is damaged"),
-        ('{"schema": 1}', "schema 1, this build reads schema 5; compile the artifact again with `tvm-rank compile`"),
+        ('{"schema": 1}', "schema 1, this build reads schema 6; compile the artifact again with `tvm-rank compile`"),
         ('{"schema": "1"}', "schema '1'"),
         ('{"schema": true}', "schema True"),
-        ('{"schema": 5}', "its checksum differs"),
+        ('{"schema": 6}', "its checksum differs"),
         (b"\xff\xfe", "manifest.json cannot be read"),
     ],
 )

@@ -48,6 +48,10 @@ def hosted(models, tables, tmp_path_factory: pytest.TempPathFactory) -> pathlib.
     return path
 
 
+def test_its_samples_score_as_the_references_say(hosted: pathlib.Path):
+    assert (report := tvm_rank.check(hosted, rounds=1)).ok, report
+
+
 def as_kind(kind: str, columns: dict[str, list]):
     arrays = {name: pa.array(values, pa.string()) for name, values in columns.items()}
     if kind == "dict":

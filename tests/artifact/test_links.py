@@ -64,6 +64,10 @@ def chained(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return saved(tmp_path_factory.mktemp("chained") / "artifact", FEATURES)
 
 
+def test_its_samples_score_as_the_references_say(chained: pathlib.Path):
+    assert (report := tvm_rank.check(chained, rounds=1)).ok, report
+
+
 @pytest.fixture(scope="module")
 def wanted() -> dict[str, np.ndarray]:
     """The ids that the feature program gives for the same rows."""

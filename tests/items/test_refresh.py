@@ -60,6 +60,22 @@ def test_an_artifact_without_a_store_is_refused(tmp_path_factory: pytest.TempPat
         tvm_rank.refresh(tmp_path_factory.getbasetemp() / "plain0" / "artifact", item_table("string"))
 
 
+def test_samples_of_items_that_are_others_now_are_left_out(store: Store, copy: pathlib.Path) -> None:
+    whole = tvm_rank.check(copy, rounds=1)
+    assert (whole.ok, whole.items) == (True, 16)  # fifteen of the store, and one that it does not have
+    said: list[str] = []
+    more = item_table(store.key_type)
+    tvm_rank.refresh(copy, pa.concat_tables([more.slice(30), more.slice(0, 20)]), said.append)
+    (left,) = [int(text.split()[2]) for text in said if text.endswith("which have other fields now")]
+    report = tvm_rank.check(copy, rounds=1)
+    assert (report.ok, report.items) == (True, 16 - left)
+    assert 2 <= left <= 4  # of the ten items in the middle
+    tvm_rank.refresh(copy, item_table(store.key_type, seed=1))
+    report = tvm_rank.check(copy, rounds=1)
+    assert report.ok
+    assert report.items < 16 - left
+
+
 def test_the_command_refreshes_and_inspect_shows_the_store(store: Store, copy: pathlib.Path, capsys) -> None:
     import pyarrow.parquet as pq
 

@@ -67,6 +67,11 @@ def engine(artifact):
     return tvm_rank.load(artifact[1])
 
 
+def test_generated_samples_score_as_the_references_say(artifact):
+    report = tvm_rank.check(artifact[1], rounds=1)
+    assert report.ok, report
+
+
 def wanted(index: np.ndarray) -> dict[str, np.ndarray]:
     """The inputs by the references, for which the user's rows are repeated."""
     columns = {n: USER[n].combine_chunks().take(pa.array(index)) for n in USER.column_names}

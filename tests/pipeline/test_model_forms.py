@@ -19,10 +19,11 @@ INDEX = [0, 1, 1, 0, 1]
 
 @pytest.fixture
 def engine(tmp_path: pathlib.Path):
-    """`engine(features, model, tables)`: compiled, saved, loaded."""
+    """`engine(features, model, tables)`: compiled, saved, checked by the samples that it carries, loaded."""
 
     def make(features: dict[str, Any], model: Any, tables: Any = None) -> tvm_rank.Engine:
         tvm_rank.compile(features=features, model=model, tables=tables).save(tmp_path / "artifact")
+        assert (report := tvm_rank.check(tmp_path / "artifact", rounds=1)).ok, report
         return tvm_rank.load(tmp_path / "artifact")
 
     return make

@@ -57,3 +57,11 @@ def test_the_manifest_of_another_machine_can_be_read_here(artifact: tvm_rank.Art
     again = Manifest.from_json(artifact.manifest.to_json(), "here")
     assert again.target == "aarch64"
     assert again == artifact.manifest
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the code must run here")
+def test_an_artifact_for_older_machines_is_proved_on_this_one(tmp_path: pathlib.Path):
+    made = tvm_rank.compile(features=FEATURES, model=MODEL, tables={"level": TABLE}, target="x86-64-v3")
+    made.save(tmp_path / "artifact")
+    report = tvm_rank.check(tmp_path / "artifact", rounds=1)
+    assert (report.ok, report.target, report.items) == (True, "x86-64-v3", 16)

@@ -27,9 +27,10 @@ class Compiled:
 
 
 def compiled(name: str, folder: pathlib.Path, *, requests: int = 3, items: int = 7) -> Compiled:
-    """Build, compile, save, load."""
+    """Build, compile, save, check by the samples that it carries, load."""
     workload = zoo.build(name, folder, requests=requests, items=items)
     tvm_rank.compile(features=workload.features, model=workload.model, tables=workload.tables).save(folder / "artifact")
+    assert (report := tvm_rank.check(folder / "artifact", rounds=1)).ok, report
     return Compiled(workload, tvm_rank.load(folder / "artifact"), by_onnxruntime(workload))
 
 

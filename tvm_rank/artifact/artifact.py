@@ -17,6 +17,7 @@ import numpy as np
 from tvm_rank.artifact import store
 from tvm_rank.artifact.link import link
 from tvm_rank.artifact.manifest import FileEntry, Manifest, StackEntry, StoreEntry
+from tvm_rank.artifact.samples import SampleRequests, write_samples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ class Artifact:
     stages: Mapping[str, str]
     plan: Plan
     items: Mapping[str, pa.Array] | None = None  # of the item store
+    samples: SampleRequests | None = None
 
     def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
         """Write the artifact to the folder `path`, in place of an artifact that is there; with an item store, also make that.
@@ -76,6 +78,8 @@ class Artifact:
         (folder / store.STAGES).mkdir()
         for name, text in self.stages.items():
             (folder / store.STAGES / f"{name}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+        if self.samples is not None:
+            write_samples(folder, self.samples)
         (folder / "tables").mkdir()
         written = []
         for stack, entry in zip(self.stacks, self.manifest.stacks, strict=True):

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 import tvm_rank
+from tvm_rank.artifact.samples import SamplesEntry
 from tvm_rank.artifact.typed_json import decode
 from tvm_rank.errors import ArtifactError
 from tvm_rank.host.link import ConstantEntry, LinkEntry, ProgramEntry
@@ -18,7 +19,7 @@ from tvm_rank.host.stage import ITEM, OPERATIONS, REQUEST, HostStage
 from tvm_rank.ops.table_rows import PRECISIONS, row_bytes
 from tvm_rank.runtime.columns import NUMBER, ROLES, WEIGHTED, FieldUse
 
-SCHEMA = 5
+SCHEMA = 6
 SEAL = "checksum"
 SIDES = ("user", "context", "item")
 COLUMNS, ROWS = "columns", "rows"
@@ -186,6 +187,7 @@ class Manifest:
     files: Mapping[str, FileEntry]
     schedule: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     precision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    samples: tuple[SamplesEntry, ...] = ()  # one, or none
 
     def to_json(self) -> str:
         """The text of manifest.json: the entries, and `checksum` over all others."""
@@ -226,8 +228,20 @@ class Manifest:
         constants = (entry.file for program in programs for entry in program.constants.values())
         return frozenset((*(name for stage in self.all_stages for name in stage.files.values()), *constants))
 
+    @property
+    def output_shapes(self) -> dict[str, tuple[str, tuple[int | str, ...]]]:
+        """Dtype and shape of each output, in order."""
+        return {output.name: (output.dtype, output.shape) for output in self.outputs}
+
+    @property
+    def sample_files(self) -> tuple[str, ...]:
+        """The files of the samples."""
+        return tuple(name for entry in self.samples for name in entry.files(self.output_shapes))
+
     def _check(self) -> None:
         """Raise ValueError for values that no compiler writes."""
+        for entry in self.samples:
+            entry.check(self.output_shapes)
         for output in self.outputs:
             if any(extent != "N" if isinstance(extent, str) else extent < 0 for extent in output.shape):
                 raise ValueError(f"output {output.name!r} has the shape {output.shape}")

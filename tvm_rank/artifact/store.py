@@ -1,6 +1,7 @@
 """An artifact on disk: written aside and renamed, read with every file checked.
 
 manifest.json  model.so  features.json  plan.json  tables/stack_<dim>.bin  host/<name>  stages/<stage>.gz  items/items.arrow, index.bin
+samples/user.arrow, items.arrow, item_request.npy, scores_<k>.npy
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Manifest:
     problems += [f"{stack.file} is not listed" for stack in manifest.stacks if stack.file not in manifest.files]
     needed = [name for entry in manifest.store for name in (ITEM_FILE, ITEM_INDEX, *(value.file for value in entry.values))]
     problems += [f"{name} is not listed" for name in needed if name not in manifest.files]
+    problems += [f"{name} is not listed" for name in manifest.sample_files if name not in manifest.files]
     problems += [f"{HOST}/{name} is not listed" for name in sorted(manifest.host_files) if f"{HOST}/{name}" not in manifest.files]
     if problems:
         raise ArtifactError(f"{folder}: damaged: {'; '.join(problems)}; compile the artifact again, or copy it again")

@@ -16,7 +16,7 @@ from tvm_rank.cli.interrupt import Interrupts
 from tvm_rank.cli.model_options import add_model_options, compile_arguments
 from tvm_rank.cli.precision_options import add_precision_options, read_precision
 from tvm_rank.cli.stages import stage_printer
-from tvm_rank.cli.summary import precision_text, store_text
+from tvm_rank.cli.summary import precision_text, samples_text, store_text
 from tvm_rank.cli.text_table import size_text
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def summary(manifest: Manifest, out: str, seconds: float) -> str:
         "tables": f"{tables}, {size_text(table_bytes)}",
         **({"items": store_text(manifest.store[0], manifest)} if manifest.store else {}),
         **({"precision": precision_text(manifest)} if manifest.precision else {}),
+        "samples": samples_text(manifest),
         "kernels": f"{len(manifest.kernels)}, for {len(manifest.groups)} column groups",
         "compiled": f"in {manifest.compile_seconds:.1f} s, {seconds:.1f} s with writing",
         "artifact": f"{out}, {size_text(total)}",

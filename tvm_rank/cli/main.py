@@ -22,6 +22,7 @@ VERBS = {
     "transform": "the features of files of rows, for training",
     "explain": "how the features of one item come about",
     "inspect": "what is in an artifact",
+    "check": "whether an artifact computes the right scores here",
     "tune": "faster kernels for a model, by measuring",
     "bench": "times of models, next to other engines and the machine's ceilings",
     "refresh": "new items for the item store of an artifact",
@@ -35,6 +36,7 @@ examples:
   tvm-rank transform fg.json rows.parquet --out features
   tvm-rank explain artifact --user user.arrow --items items.arrow --item 7
   tvm-rank inspect artifact
+  tvm-rank check artifact
   tvm-rank tune artifact --time-budget 600 --out model.tuning
   tvm-rank bench --workloads rank-bench-small --html report.html
 

@@ -71,9 +71,19 @@ def _head(manifest: Manifest, folder: pathlib.Path) -> str:
         "hash": manifest.hash_function,
         "features": f"{len(manifest.features)}{unused}",
         "schedule": _schedule(manifest),
+        "samples": samples_text(manifest),
         "compiled": f"in {manifest.compile_seconds:.1f} s",
     }
     return "\n".join(f"{name:9} {text}" for name, text in lines.items())
+
+
+def samples_text(manifest: Manifest) -> str:
+    """The sample requests in a line: what `tvm-rank check` can compare."""
+    if not manifest.samples:
+        return "none"
+    (entry,) = manifest.samples
+    what = f"{entry.requests} requests, {entry.items} items, {entry.source}" if entry.items else "none"
+    return f"{what}; no expected scores: {entry.missing}" if entry.missing else what
 
 
 def _schedule(manifest: Manifest) -> str:

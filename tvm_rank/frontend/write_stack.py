@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tvm_rank.artifact.manifest import StackEntry, TableEntry
 from tvm_rank.errors import ModelError
 from tvm_rank.frontend.tables import Stack
-from tvm_rank.ops.table_rows import FP32, PAD_BYTES, decode, encode, refused
+from tvm_rank.ops.table_rows import FP32, PAD_BYTES, decode, encode, refused, row_bytes
 
 CHUNK_BYTES = 1 << 24  # of float32 rows that are converted and written at a time: what write_stack holds in memory
 SAY_BYTES = 1 << 30
@@ -83,3 +84,20 @@ def _blocks(stack: Stack, name: str, table: np.ndarray, say: Callable[[str], Non
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(table[start : start + step], dtype="<f4")
         yield start, values
+
+
+def stack_entry(stack: Stack) -> StackEntry:
+    """The entry of a stack; the errors of its tables are known when it is written."""
+    ends = [*stack.row_offsets[1:], stack.rows]
+    tables = {
+        name: TableEntry(first_row=first, rows=end - first, largest_error=0.0, relative_error=0.0)
+        for name, first, end in zip(stack.names, stack.row_offsets, ends, strict=True)
+    }
+    return StackEntry(
+        file=f"tables/{stack.label}.bin",
+        rows=stack.rows,
+        dim=stack.dim,
+        precision=stack.precision,
+        row_bytes=row_bytes(stack.precision, stack.dim),
+        tables=tables,
+    )

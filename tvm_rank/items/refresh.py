@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from tvm_rank.artifact import store
 from tvm_rank.artifact.manifest import FileEntry, Manifest, StoreEntry
+from tvm_rank.artifact.samples import FOLDER, SampleRequests, SamplesEntry, read_samples, write_samples
 from tvm_rank.errors import ArtifactError, InputError, RankError
 from tvm_rank.host.link import needed_columns
 from tvm_rank.host.stage import ITEM
 from tvm_rank.items.build import write_store
 from tvm_rank.items.records import type_name
+from tvm_rank.items.refreshed_samples import refreshed_samples
 from tvm_rank.items.source import read_items
 from tvm_rank.runtime.this_machine import check_machine
 
@@ -28,8 +30,8 @@ def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], 
 
     items: as `compile` takes them, with the columns and types that it was compiled with · progress: called with the name of each stage as
     it begins. Nothing is compiled: the kernels of the artifact do the work. The artifact is replaced when the new one is complete; engines
-    that are running go on with the store that they have mapped. Raises ArtifactError for an artifact without a store, InputError for
-    items that do not fit it.
+    that are running go on with the store that they have mapped. Sample requests lose the items that are not the same any more. Raises
+    ArtifactError for an artifact without a store, InputError for items that do not fit it.
     """
     folder, say = pathlib.Path(path), progress or (lambda _stage: None)
     say("reading the artifact")
@@ -44,18 +46,36 @@ def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], 
     arrays = read_items(items, entry.key, needed_columns(manifest.links, manifest.host_stages, names, ITEM))
     schema = stored_schema(folder)
     made: list[StoreEntry] = []
-    kept = {name: file for name, file in manifest.files.items() if not name.startswith(f"{store.ITEMS}/")}
+    kept = {name: file for name, file in manifest.files.items() if not name.startswith((f"{store.ITEMS}/", f"{FOLDER}/"))}
+    sampled: list[SamplesEntry] = []
 
     def fill(new: pathlib.Path) -> None:
         for name in kept:
             _link(folder / name, new / name)
         made.append(write_store(new, manifest, arrays, say, partial(check_types, entry, schema)))
+        samples, entries = _samples(folder, manifest, arrays, say)
+        sampled.extend(entries)
+        if samples is not None:
+            write_samples(new, samples)
         say("replacing the artifact")
 
     def finish(files: dict[str, FileEntry]) -> Manifest:
-        return dataclasses.replace(manifest, files=files, store=tuple(made))
+        return dataclasses.replace(manifest, files=files, store=tuple(made), samples=tuple(sampled))
 
     return store.write(folder, fill, finish, known=kept)
+
+
+def _samples(
+    folder: pathlib.Path, manifest: Manifest, items: Mapping[str, pa.Array], say: Callable[[str], None]
+) -> tuple[SampleRequests | None, tuple[SamplesEntry, ...]]:
+    """The samples of the artifact whose items are the same, and their entry."""
+    if not manifest.samples or not manifest.samples[0].items:
+        return None, manifest.samples
+    (entry,) = manifest.samples
+    left, now = refreshed_samples(read_samples(folder, entry, manifest.output_shapes), entry, items, manifest.store[0].key)
+    if now.items < entry.items:
+        say(f"leaving out {entry.items - now.items} of {entry.items} sampled items, which have other fields now")
+    return left, (now,)
 
 
 def stored_schema(folder: pathlib.Path) -> pa.Schema:

@@ -20,6 +20,15 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
+def processor() -> str:
+    """The name of this machine's processor; of its kind where it cannot be read."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
 def check_machine(manifest: Manifest, where: str) -> None:
     """Raise ArtifactError when this machine lacks what the code of the artifact needs."""
     if lacks := lacking(manifest.machine, manifest.needs):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tvm_rank.artifact.manifest import Manifest, this_build
 from tvm_rank.errors import ArtifactError, TuningError
 from tvm_rank.plan.steps import Plan
 from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.this_machine import processor
 from tvm_rank.target import HOST, PRESETS, ResolvedTarget, resolve
 from tvm_rank.tune.job import Job, Limits
 from tvm_rank.tune.journal import Journal
@@ -126,12 +126,3 @@ def _check(trials: int | None, seconds: float | None, batch_sizes: Sequence[int]
         raise TuningError(f"trials={trials!r}, seconds={seconds!r}: nothing would be measured; give more")
     if not batch_sizes or any(rows < 1 for rows in batch_sizes) or len(set(batch_sizes)) != len(batch_sizes):
         raise TuningError(f"batch_sizes={list(batch_sizes)!r}: give different numbers of items, each at least 1")
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
