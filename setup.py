@@ -27,11 +27,14 @@ LINK = ["ziglang>=0.13"]  # a linker, for machines without a C++ compiler and fo
 # a second opinion on the hash; it has wheels for these only, elsewhere the recorded values in the tests must do
 HAS_FARMHASH = 'sys_platform == "linux" and platform_machine == "x86_64" and python_version >= "3.11" and python_version < "3.14"'
 FARMHASH = f"pyfarmhash>=0.4; {HAS_FARMHASH}"
+# what trains trees and writes them as ONNX, for the tests of imported models
+TREES = ["lightgbm>=4.3,<5", "onnxmltools>=1.13,<2", "scikit-learn>=1.4,<2", "skl2onnx>=1.17,<2", "xgboost>=2,<4"]
 # the formatter and the type checker are pinned: another version judges the same file differently
 DEV = [
     *BENCH,
     *TEXT,
     *MEASURE,
+    *TREES,
     FARMHASH,
     "hypothesis>=6.100",
     "mypy~=2.4",

@@ -23,8 +23,10 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.trees import mask_kernel
 from te_schedules.trees.ensemble import Aggregate
 from te_schedules.trees.knobs import TreeKnobs
+from te_schedules.trees.masks import MOST_VALUES
 from te_schedules.trees.pack import COLUMN_SHIFT
 
 NAME = "rank.tree_ensemble"
@@ -36,7 +38,7 @@ _SCRATCH_BYTES = 256 << 10  # of the copied features of a block: wide rows make 
 class Forest:
     """The compile-time constants of a kernel. How many trees and nodes there are is not among them, so that ensembles share kernels.
 
-    bits: of a column, at most 1 << bits columns · lists: what leaves add is in lists.
+    bits: of a column, at most 1 << bits columns · lists: what leaves add is in lists · mask_bytes: of the masks of leaves, 0 without.
     """
 
     targets: int
@@ -44,16 +46,25 @@ class Forest:
     bits: int
     lists: bool
     knobs: TreeKnobs
+    mask_bytes: int = 0
 
     @property
     def name(self) -> str:
         """The kernel's name: what it computes, whatever its knobs are."""
-        return f"trees_{1 << self.bits}x{self.targets}_{self.aggregate.value.lower()}{'_lists' * self.lists}"
+        more = f"_masks{self.mask_bytes}" if self.mask_bytes else "_lists" * self.lists
+        return f"trees_{1 << self.bits}x{self.targets}_{self.aggregate.value.lower()}{more}"
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether rows are scored with masks."""
+        return self.mask_bytes > 0 and self.knobs.order == "masks"
 
     @property
     def block_rows(self) -> int:
         """Rows of a block, a multiple of the lanes, whose features and sums are not too many."""
         lanes = self.knobs.lanes
+        if self.has_masks:
+            return mask_kernel.ROWS
         most = max(1, min(self.knobs.block_rows, _SCRATCH_BYTES // ((4 << self.bits) + 8 * self.targets)))
         return max(lanes, most // lanes * lanes)
 
@@ -66,9 +77,12 @@ class _Buffers:
     columns: tirx.Buffer
     base: tirx.Buffer
     out: tirx.Buffer
-    starts: Any = None  # buffers, where leaves have lists
+    starts: Any = None  # of lists or of masks
     targets: Any = None
     weights: Any = None
+    values: Any = None
+    entries: Any = None
+    leaves: Any = None
 
 
 @functools.cache
@@ -90,6 +104,10 @@ def trees_func(forest: Forest) -> tirx.PrimFunc:
             starts, entries = T.int64(), T.int64()
             shapes["starts"] = ((starts,), "int32")
             shapes |= {"targets": ((entries,), "int32"), "weights": ((entries,), "float32")}
+        if forest.mask_bytes:
+            values, entries, starts = (T.int64() for _ in range(3))
+            shapes |= {"values": ((values, MOST_VALUES), "float32"), "entries": ((entries, 3), "int32")}
+            shapes |= {"starts": ((starts,), "int32"), "leaves": ((trees, 8 * forest.mask_bytes), "float64")}
         shapes["out"] = ((rows, forest.targets), "float32")
         handles = {name: T.arg(name, T.handle()) for name in shapes}
         found = {name: T.match_buffer(handles[name], shape, dtype, align=_ALIGN) for name, (shape, dtype) in shapes.items()}
@@ -127,17 +145,40 @@ class _Block:
         self._copy()
         with T.serial(self.count * self.forest.targets) as k:
             T.buffer_store(self.sums, self.nothing if self.forest.lists else tirx.const(0.0, "float64"), [k])
+        if self.forest.has_masks:
+            with T.If(self.count >= mask_kernel.FEWEST):
+                with T.Then():
+                    self._with_masks()
+                with T.Else():
+                    self._rest(0)
+            self._write()
+            return
         groups = intrin.let(T.floordiv(self.count, self.lanes))
-        if self.forest.knobs.order == "trees":
+        if self.forest.knobs.order != "rows":
             with T.serial(self.trees) as tree, T.serial(groups) as group:
                 self._rows_of(group * self.lanes, tree)
         else:
             with T.serial(groups) as group, T.serial(self.trees) as tree:
                 self._rows_of(group * self.lanes, tree)
-        left = intrin.let(groups * self.lanes)
+        self._rest(groups * self.lanes)
+        self._write()
+
+    def _with_masks(self) -> None:
+        block = mask_kernel.MaskBlock(
+            self.buffers,
+            count=self.count,
+            values=self.values,
+            bits=self.forest.bits,
+            lanes=self.lanes,
+            size=self.forest.mask_bytes,
+        )
+        block.emit(self.trees, self.sums, self.forest.targets)
+
+    def _rest(self, first) -> None:
+        """The rows from `first` on, one by one."""
+        left = intrin.let(tirx.const(first, "int32") if isinstance(first, int) else first)
         with T.serial(self.count - left) as k, T.serial(T.floordiv(self.trees + (self.lanes - 1), self.lanes)) as group:
             self._trees_of(left + k, group * self.lanes)
-        self._write()
 
     def _copy(self) -> None:
         buffers = self.buffers

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ORDERS = ("trees", "rows")
+ORDERS = ("masks", "trees", "rows")
 LANES = (8, 16, 32)
 MOST_ROWS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class TreeKnobs:
-    """order: `trees`, all rows of a block go through one tree before the next one is begun, so that its nodes stay in the first cache; or
-    `rows`, a few rows go through all trees · lanes: rows (or trees, where rows are left over) that are walked at a time, so that the
-    processor has something to do while a node is loaded · block_rows: rows of a block, which is what a thread takes.
+    """order: `masks`, 128 rows ask all nodes of a tree before those of the next one, where an ensemble fits (`masks.py`), else as `trees`;
+    `trees`, all rows of a block walk through one tree before the next one is begun, so that its nodes stay in the first cache; `rows`, a few
+    rows walk through all trees · lanes: rows (or trees, where rows are left over) that are walked at a time, so that the processor has
+    something to do while a node is loaded · block_rows: rows of a block that are walked, which is what a thread takes.
     """
 
-    order: str = "trees"
+    order: str = "masks"
     lanes: int = 8
     block_rows: int = 64
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from te_schedules.trees.ensemble import Aggregate, Ensemble, Mode
+from te_schedules.trees.masks import Masks, masks_of
 from te_schedules.trees.questions import Question, Questions
 
 WORD_BITS = 31  # of a place and a column together: the word is a positive int32
@@ -37,7 +38,8 @@ class Packed:
     records int32 (records, 2) · trees int32 (trees, 3): first record, steps to the deepest leaf, target of its leaves (0 when they have
     a list) · columns int32 (columns,): feature << 1 | whether NaN becomes minus infinity, of columns 1 and on; -1 for column 0 · weights:
     the list of leaves, None when the records hold the weights: int32 (leaves + 1,) starts, int32 targets, float32 weights ·
-    base float64 (targets,)
+    base float64 (targets,) · masks:
+    the same trees once more as masks of leaves, when they fit and records hold the weights
     """
 
     bits: int
@@ -46,13 +48,14 @@ class Packed:
     columns: np.ndarray
     weights: tuple[np.ndarray, np.ndarray, np.ndarray] | None
     base: np.ndarray
+    masks: Masks | None
 
 
 def pack(ensemble: Ensemble) -> Packed:
     """Lay an ensemble out. Raises TooLarge."""
     targets = _tree_targets(ensemble)
     layout = _Layout(Questions(ensemble).questions, None if targets is None else ensemble)
-    trees = [(*layout.tree(root), 0 if targets is None else targets[k]) for k, root in enumerate(ensemble.roots.tolist())]
+    trees = [(*layout.tree(root), 0 if targets is None else targets[k], root) for k, root in enumerate(ensemble.roots.tolist())]
     trees.sort(key=lambda tree: tree[1])  # those that are walked at a time take as many steps as the deepest one
     bits = max(1, (len(layout.columns) - 1).bit_length())
     if layout.largest.bit_length() + bits + COLUMN_SHIFT > WORD_BITS:
@@ -64,10 +67,13 @@ def pack(ensemble: Ensemble) -> Packed:
     return Packed(
         bits=bits,
         records=records,
-        trees=np.array(trees, np.int32).reshape(-1, 3),
+        trees=np.array([tree[:3] for tree in trees], np.int32),
         columns=np.array(list(layout.columns), np.int32),
         weights=_lists(ensemble, layout.leaves) if targets is None else None,
         base=ensemble.base.astype(np.float64),
+        masks=None
+        if targets is None
+        else masks_of(layout.questions, [tree[3] for tree in trees], layout.columns, layout.weight_of),
     )
 
 
@@ -113,6 +119,7 @@ class _Layout:
         self.column_of: list[int] = []
         self.leaves: list[int] = []  # node of each leaf that has a list
         self.leaf_records: list[int] = []
+        self.weight_of: dict[int, float] = {}  # node of each leaf that has none
         self.largest = 0
 
     def tree(self, root: int) -> tuple[int, int]:
@@ -160,6 +167,7 @@ class _Layout:
         self.places[record] = record - first
         if self.ensemble is not None:
             self.numbers[record] = float(self.ensemble.weight[self.ensemble.weight_start[asked.left]])
+            self.weight_of[asked.left] = self.numbers[record]
         else:
             self.leaves.append(asked.left)
             self.leaf_records.append(record)

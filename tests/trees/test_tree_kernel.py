@@ -14,11 +14,13 @@ from te_schedules.trees import Aggregate, Ensemble, Mode, TreeKnobs, pack
 from te_schedules.trees.op import forest_of, tree_ensemble
 from tvm_rank.ops import tree_ensemble as op
 
+ORDERED = [Mode.LEQ, Mode.LT, Mode.GTE, Mode.GT]
 ENSEMBLES = {
     "every-mode": (forest(0), TreeKnobs()),
     "every-mode-rows-outside": (forest(1), TreeKnobs(order="rows", lanes=16, block_rows=32)),
-    "one-node": (forest(2, trees=1, leaves=1), TreeKnobs()),
-    "a-target-for-each-tree": (forest(3, targets=3, modes=[Mode.LEQ]), TreeKnobs(block_rows=8)),
+    "masks": (forest(7, modes=ORDERED, leaves=100, trees=9, targets=2), TreeKnobs()),
+    "one-node": (forest(2, trees=1, leaves=1), TreeKnobs(order="rows")),
+    "a-target-for-each-tree": (forest(3, targets=3, modes=[Mode.LEQ]), TreeKnobs(order="trees", block_rows=8)),
     "lists-average": (forest(4, targets=3, weights=None, aggregate=Aggregate.AVERAGE), TreeKnobs()),
     "lists-minimum": (forest(5, targets=2, weights=None, aggregate=Aggregate.MIN), TreeKnobs(order="rows")),
     "maximum": (forest(6, weights=1, aggregate=Aggregate.MAX, trees=20), TreeKnobs()),
@@ -29,7 +31,7 @@ ENSEMBLES = {
 def test_scores_are_those_of_the_reference(name: str):
     ensemble, knobs = ENSEMBLES[name]
     main = machine(ensemble, knobs)["main"]
-    for rows in (0, 1, 7, 8, 65, 300):
+    for rows in (0, 1, 7, 8, 65, 130, 300):
         x = rows_for(ensemble, rows, seed=rows)
         np.testing.assert_allclose(main(tvm.runtime.tensor(x)).numpy(), op.reference(x, ensemble), rtol=1e-6, atol=1e-6)
 
@@ -145,6 +147,15 @@ def test_a_node_with_two_parents_is_laid_out_once():
     assert packed.trees[0, 1] == 2 * count
     x = np.array([[0], [59], [60], [0.5]], np.float32).repeat(4, axis=1)
     assert op.leaves(x, shared)[:, 0].tolist() == [count, count, count + 1, count + 1]
+
+
+def test_masks_are_made_where_they_fit():
+    assert pack(forest(7, modes=ORDERED, leaves=100)).masks is not None
+    assert pack(forest(7, modes=[Mode.EQ])).masks is None  # the node behind an equality has two parents
+    assert pack(forest(7, modes=ORDERED, aggregate=Aggregate.MAX)).masks is None
+    assert pack(forest(7, modes=ORDERED, leaves=1000, trees=3)).masks is None
+    many = forest(9, modes=ORDERED, leaves=100, trees=30, features=1)
+    assert pack(dataclasses.replace(many, value=np.arange(len(many.value)).astype(np.float32))).masks is None
 
 
 def call(x: relax.Var) -> relax.Call:

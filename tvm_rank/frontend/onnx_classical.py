@@ -147,7 +147,7 @@ def _label_encoder(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
     default = _default(attrs, values.dtype)
     keys, first = np.unique(keys, return_index=True)
     values = values[first]
-    table = np.append(values, default)
+    table = np.append(values, np.asarray(default, values.dtype))
     if keys.dtype.kind == "i" and int(keys[-1]) - int(keys[0]) < min(MAX_TABLE, 8 * len(keys) + 1024):
         return _from_table(x, keys, table)
     if len(keys) > MAX_KEYS:
