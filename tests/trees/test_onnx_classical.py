@@ -28,7 +28,8 @@ def test_numbers():
         node("LinearRegressor", ["one"], coefficients=floats(4), intercepts=[0.5], targets=1),
         node("LinearRegressor", ["three"], coefficients=floats(3, 4), intercepts=floats(3), targets=3, post_transform="SOFTMAX"),
         *(
-            node("LinearClassifier", [f"l_{t}", f"s_{t}"], inputs=["imputed"], coefficients=floats(3, 4), intercepts=floats(3), classlabels_ints=[4, 2, 9],
+            node("LinearClassifier", [f"l_{t}", f"s_{t}"], inputs=["imputed"], coefficients=floats(3, 4), intercepts=floats(3),
+                 classlabels_ints=[4, 2, 9],
                  post_transform=t)
             for t in ("NONE", "LOGISTIC", "SOFTMAX")
         ),
@@ -37,7 +38,7 @@ def test_numbers():
         node("ArrayFeatureExtractor", ["taken"], inputs=["x", "places"]),
         node("Imputer", ["imputed_by_one"], imputed_value_floats=[7.0], replaced_value_float=0.0),
         node("FeatureVectorizer", ["beside"], inputs=["x", "x"], inputdimensions=[4, 4]),
-        node("LabelEncoder", ["of_floats"], keys_floats=[0.0, 1.5, float("nan")], values_floats=[3.0, 4.0, 5.0], default_float=-2.0),
+        node("LabelEncoder", ["of_floats"], keys_floats=[0.0, 1.5, -3.0], values_floats=[3.0, 4.0, 5.0], default_float=-2.0),
     ]  # fmt: skip
     compare(model(nodes, features=4, places=np.array([2, 0, 2])), X[4:])
     nodes = [node("Normalizer", [f"by_{norm}"], norm=norm) for norm in ("MAX", "L1", "L2")]
