@@ -29,6 +29,8 @@ from tvm_rank.zoo import (
     esmm,
     ffm,
     fm,
+    gbdt,
+    gbdt_lr,
     graphsage,
     lr,
     mmoe,
@@ -82,6 +84,8 @@ MODELS: dict[str, Model] = {
     "din": _of_shop("din", din, "DIN, attention over the clicks"),
     "dien": _of_shop("dien", dien, "DIEN, interests that evolve: GRU, then AUGRU as a Scan"),
     "tdm": _of_shop("tdm", tdm, "TDM, the scorer of a tree of items, and a beam search over it"),
+    "gbdt": _of_shop("gbdt", gbdt, "gradient-boosted trees"),
+    "gbdt_lr": _of_shop("gbdt_lr", gbdt_lr, "GBDT+LR, a weight for each leaf of two ensembles"),
     "bst": _of_shop("bst", bst, "BST, a transformer over the clicks"),
 }
 

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 18
+ML_OPSET = 3  # of ai.onnx.ml
 IR_VERSION = 10
 
 
@@ -60,7 +61,9 @@ class GraphWriter:
             self.node("Identity", value, output=name)
         outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]) for name in values]
         graph = helper.make_graph(self._nodes, self.name, self._inputs, outputs, list(self._constants.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        domains = {"": OPSET, **{node.domain: ML_OPSET for node in self._nodes if node.domain}}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         model.producer_name = "tvm_rank.zoo"
         onnx.checker.check_model(model, full_check=True)
         return model
