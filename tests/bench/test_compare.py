@@ -60,7 +60,7 @@ def test_a_slower_baseline_is_not_our_fault():
 def test_other_machines_and_missing_measurements_are_named():
     old = results(measured([100.0] * 5), measured([100.0] * 5, items=256))
     found = compare(old, results(measured([100.0] * 5), cpu="two", gflops=150.0))
-    assert found.missing == ("w, 256 items, 1 threads, tvm-rank cpu fp32",)
+    assert found.missing == ("w, 256 items, 1 thread, tvm-rank cpu fp32",)
     assert any("cpu was one and is two" in warning for warning in found.warnings)
     assert any("the machine itself changed: gflops" in warning for warning in found.warnings)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tvm_rank.bench.results import ENGINE, Measurement, Results
+from tvm_rank.bench.results import ENGINE, Measurement, Results, threads_text
 from tvm_rank.errors import BenchError
 
 DRAWS, SEED = 4000, 0
@@ -63,7 +63,7 @@ def compare(old: Results, new: Results) -> Comparison:
     if not changes:
         raise BenchError("the two runs have no measurement in common; measure the same workloads, batch sizes and threads")
     missing = tuple(
-        f"{w}, {items} items, {threads} threads, {name}"
+        f"{w}, {items} items, {threads_text(threads)}, {name}"
         for w, items, threads, name in before
         if (w, items, threads, name) not in after
     )

@@ -22,8 +22,7 @@ from tvm_rank.bench.contest import BASELINES, OWN, Process, Refusal, python_of
 from tvm_rank.bench.machine import ceilings
 from tvm_rank.bench.peers.ready import write_inputs
 from tvm_rank.bench.peers.requests import read_requests
-from tvm_rank.bench.results import ALL, ENGINE, Kernel, Measurement, NotRun, Results, measurement
-from tvm_rank.bench.text import threads_text
+from tvm_rank.bench.results import ALL, ENGINE, Kernel, Measurement, NotRun, Results, measurement, threads_text
 from tvm_rank.bench.work import work_of
 from tvm_rank.bench.workloads import expected, model_inputs, names_of, prepare
 from tvm_rank.errors import BenchError

@@ -6,8 +6,8 @@ from html import escape
 
 from tvm_rank.bench.conditions import described
 from tvm_rank.bench.plots import against_plot, roofline_plot, split_plot, times_plot
-from tvm_rank.bench.results import Results
-from tvm_rank.bench.text import SPLIT, TIMES, WORK, ceilings_lines, split_rows, threads_text, times_rows, work_rows, workloads_of
+from tvm_rank.bench.results import Results, threads_text
+from tvm_rank.bench.text import SPLIT, TIMES, WORK, ceilings_lines, split_rows, times_rows, work_rows, workloads_of
 from tvm_rank.web_page import html_table, page
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from tvm_rank.bench.machine import roof
-from tvm_rank.bench.results import ENGINE, Measurement, Results
-from tvm_rank.bench.text import STAGES, bytes_of, threads_text
+from tvm_rank.bench.results import ENGINE, Measurement, Results, threads_text
+from tvm_rank.bench.text import STAGES, bytes_of
 from tvm_rank.web_page import svg
 
 WIDTH, HEIGHT = 520, 260  # of a plot, pixels

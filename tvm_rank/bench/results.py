@@ -138,6 +138,11 @@ class Results:
         return results
 
 
+def threads_text(count: int) -> str:
+    """1 thread, 2 threads."""
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
 def measurement(rounds: Sequence[Mapping[str, Any]], **about: Any) -> Measurement:
     """The figures of the rounds of one contestant."""
     times = np.concatenate([one["times_us"] for one in rounds])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tvm_rank.bench.compare import Comparison
 from tvm_rank.bench.conditions import described
 from tvm_rank.bench.machine import roof
-from tvm_rank.bench.results import ALL, ENGINE, Measurement, Results
+from tvm_rank.bench.results import ALL, ENGINE, Measurement, Results, threads_text
 from tvm_rank.cli.text_table import Cell, size_text, text_table
 from tvm_rank.plan.text import flop_text
 
@@ -48,11 +48,6 @@ def results_text(results: Results) -> str:
             parts.append("  what a request asks for, and the machine's ceilings\n" + text_table(WORK, rows))
     parts += [f"not run: {one.workload}, {one.contestant}: {one.why}" for one in results.not_run]
     return "\n\n".join(parts)
-
-
-def threads_text(count: int) -> str:
-    """1 thread, 2 threads."""
-    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def ceilings_lines(results: Results) -> Iterator[str]:
