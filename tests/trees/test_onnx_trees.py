@@ -20,13 +20,13 @@ TRANSFORMS = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO")
 
 
 def regressor(name: str, seed: int, *, targets: int = 1, base: bool = False, **attrs) -> onnx.NodeProto:
-    ensemble = forest(seed, targets=targets, weights=None if targets > 1 else 1, modes=OLD_MODES)
+    ensemble = forest(seed, targets=targets, weights=None if targets > 1 else 1, modes=OLD_MODES, trees=12)
     values = [0.25 + k for k in range(targets)] if base else None
     return node("TreeEnsembleRegressor", [name], **attributes(ensemble, "target"), n_targets=targets, base_values=values, **attrs)
 
 
 def test_regressors_of_every_aggregate_and_transform_give_the_scores_of_onnxruntime():
-    cases = [("SUM", 1, True), ("AVERAGE", 1, False), ("MAX", 1, True), ("SUM", 3, True), ("SUM", 3, False), ("MIN", 3, True)]
+    cases = [("SUM", 1, True), ("AVERAGE", 1, False), ("MAX", 1, True), ("SUM", 3, True), ("MIN", 3, True)]
     nodes = [
         regressor(f"{kind}{targets}{base}", seed, targets=targets, base=base, aggregate_function=kind)
         for seed, (kind, targets, base) in enumerate(cases)

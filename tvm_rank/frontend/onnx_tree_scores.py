@@ -14,7 +14,7 @@ from te_schedules.trees import Ensemble, Mode
 from te_schedules.trees.op import tree_ensemble
 from te_schedules.trees.pack import TooLarge
 from tvm_rank.frontend.onnx_steps import emit
-from tvm_rank.frontend.onnx_trees import numbers, read_trees, read_trees_5
+from tvm_rank.frontend.onnx_trees import MAX_TARGETS, numbers, read_trees, read_trees_5
 from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, constant, shape_of
 
 TRANSFORMS_5 = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT")
@@ -24,7 +24,7 @@ def convert_regressor(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
     """Base values are added when there is one for each target. With a single target ONNX Runtime applies no transform but PROBIT."""
     x, features = rows_of(inputs[0])
     targets, base = int(attrs.get("n_targets", 1)), numbers(attrs, "base_values", np.float64)
-    base = base if len(base) == targets else np.zeros(max(targets, 0))
+    base = base if len(base) == targets else np.zeros(max(0, min(targets, MAX_TARGETS)))
     aggregate = text(attrs, "aggregate_function", "SUM")
     ensemble = read_trees(attrs, features, prefix="target", targets=targets, base=base, aggregate=aggregate)
     return _regressed(_scores(x, ensemble), targets, transform_of(attrs))
