@@ -228,3 +228,14 @@ def test_inputs_of_another_form_are_refused():
     given = model([node("TreeEnsembleRegressor", ["y"], inputs=["wide"], **GOOD)], features=4)
     given.graph.node.insert(0, helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.DOUBLE))
     assert "its input is float64; export it with float32 inputs" in problem_of(given)
+
+
+def test_all_nodes_that_are_refused_are_named_at_once():
+    nodes = [node("TreeEnsembleRegressor", [f"y{k}"], **changed("nodes_featureids", FIRST_INNER, 4 + k)) for k in range(3)]
+    good = node("TreeEnsembleRegressor", ["good"], **GOOD)
+    with pytest.raises(ModelError) as caught:
+        import_model(model([nodes[0], good, *nodes[1:]], features=4))
+    assert caught.value.problems == tuple(
+        f"TreeEnsembleRegressor the node of 'y{k}' cannot be imported: a node asks for feature {4 + k}; the input has 4"
+        for k in range(3)
+    )

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import onnx
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from tvm_rank.frontend import onnx_classical
@@ -39,9 +39,11 @@ from tvm_rank.frontend.onnx_indexing import (
 from tvm_rank.frontend.onnx_loops import Body, convert_loop, convert_scan
 from tvm_rank.frontend.onnx_operators import ML_DOMAIN, walk
 from tvm_rank.frontend.onnx_recurrent import convert_gru, convert_lstm, convert_rnn
+from tvm_rank.frontend.onnx_signature import BATCH
 from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, array_of, constant, is_constant, shape_of
 
 _LISTS = (onnx.AttributeProto.FLOATS, onnx.AttributeProto.INTS, onnx.AttributeProto.STRINGS)
+NO_NUMBERS = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
 MAX_PRODUCTS = 4  # largest exponent that becomes products
 
 
@@ -54,6 +56,8 @@ class Importer(ONNXGraphImporter):
         self._node: onnx.NodeProto | None = None
         self._nodes: dict[str, Any]
         self._read: set[str] = set()
+        self.refused: list[tuple[str | None, Exception]] = []  # nodes that could not be converted, and why
+        self.infer_types: Callable[[], dict[str, onnx.TypeProto]] = dict
 
     def from_onnx(self, graph: onnx.GraphProto, opset: int | None) -> tvm.IRModule:
         """The graph as a module."""
@@ -77,6 +81,33 @@ class Importer(ONNXGraphImporter):
         return super()._parse_attr([a for a in attr_proto if a.type not in _LISTS or onnx.helper.get_attribute_value(a)])
 
     def _convert_operator(self, op_name: str, inputs: Inputs, attrs: Attributes, opset: int) -> Any:
+        """What a node computes. A node that is refused is noted, and zeros stand in for it, so that one message tells of all of them."""
+        try:
+            return self._converted(op_name, inputs, attrs, opset)
+        except Exception as error:
+            if (zeros := self._zeros()) is None:
+                raise
+            self.refused.append((self.current_node, error))
+            return zeros
+
+    def _zeros(self) -> Any:
+        """Zeros in the shapes that ONNX infers for the outputs of the node at work; None when it does not know them."""
+        types = self.infer_types()
+        batch = next(
+            (dims[0] for value in self._nodes.values() if (dims := shape_of(value)) and isinstance(dims[0], tirx.Var)), None
+        )
+        values = []
+        for name in self._node.output if self._node is not None else ():
+            tensor = types[name].tensor_type if name in types else None
+            if tensor is None or not tensor.HasField("shape") or tensor.elem_type in NO_NUMBERS:
+                return None
+            dims = [dim.dim_value or (batch if dim.dim_param == BATCH else None) for dim in tensor.shape.dim]
+            if any(dim is None for dim in dims):
+                return None
+            values.append(self.bb.emit(relax.op.zeros(dims, str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)))))
+        return relax.Tuple(values) if len(values) > 1 else values[0] if values else None
+
+    def _converted(self, op_name: str, inputs: Inputs, attrs: Attributes, opset: int) -> Any:
         if (folded := evaluated(self._node, inputs, opset)) is not None:
             return folded
         if self._node is not None and self._node.domain == ML_DOMAIN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import warnings
@@ -25,7 +26,7 @@ from tvm.relax.transform import (
 from tvm_rank.errors import ModelError
 from tvm_rank.frontend.dense_model import DenseModel, ModelInput
 from tvm_rank.frontend.onnx_converters import Importer, converter_names
-from tvm_rank.frontend.onnx_file import checker_finding, opset_of, read_model, shape_finding
+from tvm_rank.frontend.onnx_file import PROTOBUF_LIMIT, checker_finding, opset_of, read_model, shape_finding
 from tvm_rank.frontend.onnx_operators import unsupported_operators
 from tvm_rank.frontend.onnx_prepare import constants_to_initializers, inline_constant_branches, inline_functions, safe_names
 from tvm_rank.frontend.onnx_signature import read_signature, share_batch, with_table_rows
@@ -67,19 +68,37 @@ def import_model(model: onnx.ModelProto | str | os.PathLike[str], *, name: str |
 def _convert(proto: onnx.ModelProto, nodes: dict[str, str], source: str) -> tvm.IRModule:
     """Run TVM's importer. `nodes` tells how the file calls each node, for the message when one fails."""
     importer = Importer()
+    importer.infer_types = functools.cache(lambda: _types_of(proto))
+    cause: Exception | None = None
     try:
         # The importer prints the inputs of a node that fails, and warns about what is checked here already.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return importer.from_onnx(proto.graph, opset_of(proto))
+            mod = importer.from_onnx(proto.graph, opset_of(proto))
     except Exception as error:  # whatever the converters raise: ValueError, AttributeError, TVM's errors
         importer.close()
-        node = nodes.get(importer.current_node or "", "the graph")
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        if "cannot handle ShapeExpr inputs" in reason:
-            reason = "it computes with a shape that depends on the batch, beyond what the importer folds"
-        advice = "" if isinstance(error, NotConvertible) else "; write this layer in another way, or export with another opset"
-        raise ModelError(source, [f"{node} cannot be imported: {reason}{advice}"]) from error
+        cause = error
+        importer.refused.append((importer.current_node, error))
+    if importer.refused:
+        problems = [_refusal(nodes.get(node or "", "the graph"), error) for node, error in importer.refused]
+        raise ModelError(source, problems) from (cause or importer.refused[0][1])
+    return mod
+
+
+def _types_of(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
+    """The types that ONNX infers: value -> type. None are known of a model too large to serialize."""
+    if proto.ByteSize() > PROTOBUF_LIMIT:
+        return {}
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    return {entry.name: entry.type for entry in (*graph.value_info, *graph.output)}
+
+
+def _refusal(node: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if "cannot handle ShapeExpr inputs" in reason:
+        reason = "it computes with a shape that depends on the batch, beyond what the importer folds"
+    advice = "" if isinstance(error, NotConvertible) else "; write this layer in another way, or export with another opset"
+    return f"{node} cannot be imported: {reason}{advice}"
 
 
 def _clean(mod: tvm.IRModule) -> tvm.IRModule:
