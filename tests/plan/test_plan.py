@@ -50,6 +50,21 @@ def test_products_are_counted_twice_their_size(artifact: tvm_rank.Artifact, work
     assert all(step.rows == Amount(items=1) and step.flops.constant == step.flops.requests == 0 for step in matmuls)
 
 
+def test_lookups_read_rows_in_the_precision_of_their_table(workload: zoo.Workload):
+    from tvm_rank import compiler
+    from tvm_rank.plan.trace import steps_of
+
+    reading = {"hash_function": None, "base_dir": workload.folder, "udfs": (), "dialect": "pyfg"}
+    lookups = {}
+    for precision in ("fp32", "int8"):
+        brought = compiler._read(workload.features, workload.model, workload.tables, reading, precision)
+        steps = steps_of(compiler._graph(brought)[0].mod)
+        lookups[precision] = [step.bytes.at(1, 1) for step in _layers(steps, "rank.lookup")]
+    dims = [exact // 8 for exact in lookups["fp32"]]  # 4 bytes are read of the table, and 4 written
+    assert set(dims) <= {table.shape[1] for table in workload.read_tables().values()}
+    assert lookups["int8"] == [(2 + dim) + 4 * dim for dim in dims]
+
+
 def test_the_passes_move_work_to_the_request_side(artifact: tvm_rank.Artifact):
     plan = artifact.plan
     before, after = total(plan.before, 1, N)[0], total(plan.after, 1, N)[0]

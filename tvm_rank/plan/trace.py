@@ -14,6 +14,7 @@ from te_schedules.column_group import op
 from te_schedules.pair.op import NAME as PAIR_LAYERS
 from te_schedules.pair.op import layers_of
 from te_schedules.pair.pool import NAME as PAIR_POOL
+from tvm_rank.ops.table_rows import row_bytes
 from tvm_rank.plan.steps import Amount, Step
 
 Size = Callable[[Any], int]  # an extent as a number
@@ -140,7 +141,7 @@ def _flops(call: relax.Call, result: Any, operator: str, size: Size) -> int:
 
 
 def _bytes(call: relax.Call, result: Any, size: Size) -> int:
-    """What is read and written, without descriptors; of a table a row for each row of a lookup's result."""
+    """What is read and written, without descriptors; of a table a row, in the table's own precision, for each row of a lookup's result."""
 
     def total(kind: Any) -> int:
         return sum(
@@ -148,7 +149,8 @@ def _bytes(call: relax.Call, result: Any, size: Size) -> int:
         )
 
     if op.is_call(call, op.LOOKUP):
-        return 2 * total(result)
+        form = op.table_format(call)
+        return total(result) + _rows(result, size) * row_bytes(form.precision, form.dim)
     return total(result) + sum(
         total(a.ty) for a in _arguments(call) if not (isinstance(a, relax.Var) and a.name.startswith("stack_"))
     )
