@@ -145,7 +145,7 @@ def _bytes(call: relax.Call, result: Any, size: Size) -> int:
 
     def total(kind: Any) -> int:
         return sum(
-            prod(size(extent) for extent in t.shape.values) * (tvm.DataType(str(t.dtype)).bits + 7) // 8 for t in _tensors(kind)
+            prod(size(extent) for extent in t.shape.values) * ((tvm.DataType(str(t.dtype)).bits + 7) // 8) for t in _tensors(kind)
         )
 
     if op.is_call(call, op.LOOKUP):
