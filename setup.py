@@ -53,7 +53,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["tvm_rank*", "relay_passes*", "te_schedules*"]),
-    package_data={"tvm_rank": ["py.typed"]},
+    package_data={"tvm_rank": ["py.typed"], "te_schedules": ["gpu/*.cuh"]},
     install_requires=CORE,
     extras_require={"tune": TUNE, "bench": BENCH, "link": LINK, "text": TEXT, "ray": RAY, "dev": DEV},
     entry_points={"console_scripts": ["tvm-rank = tvm_rank.cli.main:main"]},

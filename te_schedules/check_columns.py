@@ -44,7 +44,7 @@ def prim_func(name: str = "check_columns"):
     """The kernel: columns (fields, WORDS) int64 -> status (fields,) int64, 1 where an offset is wrong, else 0."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
-        T.func_attr({"global_symbol": name, "tirx.noalias": True, OPERATOR: "rank.check_columns"})
+        T.func_attr({"global_symbol": name, "tirx.noalias": True, "tirx.is_host_func": True, OPERATOR: "rank.check_columns"})
         columns_handle, status_handle = T.arg("p_columns", T.handle()), T.arg("p_status", T.handle())
         fields = T.int64()
         columns = T.match_buffer(columns_handle, (fields, WORDS), "int64", align=8)

@@ -9,19 +9,33 @@ function being built. Two things cannot be said in plain TIR and live here, so t
 *Wrapping arithmetic.* TVM emits unsigned additions and products of 32 bits and more with LLVM's no-unsigned-wrap flag, so a hash
 written with them is undefined behaviour (wrong for some lengths only). `Word` is an unsigned 64-bit number whose `+ - *` wrap.
 
-Both are small LLVM functions that are imported into each kernel (`imports`) and inlined to plain instructions.
+Both are small functions that are imported into each kernel (`imports`) and inlined to plain instructions: in LLVM for CPUs, in CUDA C++
+for GPUs (`te_schedules/gpu/prelude.cuh`). Which of them is meant says the target around (`with target:`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import tvm
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-# On CPU only a small constant "global" buffer (< 1,024 bytes) becomes a stack slot, and then a register; TVM takes every other
-# scope from its workspace pool (lower_tvm_builtin.cc): a call, and memory traffic at each use.
-LOCAL_SCOPE = "global"
+from te_schedules import prelude_llvm
+from te_schedules.gpu import prelude
+
+
+def on_gpu() -> bool:
+    """Whether the code that is built is for a GPU."""
+    target = tvm.target.Target.current(allow_none=True)
+    return target is not None and target.kind.name == "cuda"
+
+
+def local_scope() -> str:
+    """The scope of local buffers. On CPU only a small constant "global" buffer (< 1,024 bytes) becomes a stack slot, and then a register;
+    TVM takes every other scope from its workspace pool (lower_tvm_builtin.cc): a call, and memory traffic at each use."""
+    return "local" if on_gpu() else "global"
+
 
 _WIDTHS = {
     "uint8": "i8",
@@ -35,55 +49,9 @@ _WIDTHS = {
 }
 
 
-def _binary(name: str, body: str) -> str:
-    return f"define linkonce_odr i64 @rank_{name}(i64 %a, i64 %b) alwaysinline {{\n{body}\n  ret i64 %r\n}}\n"
-
-
-def _memory(llvm: str) -> str:
-    return (
-        f"define linkonce_odr {llvm} @rank_load_{llvm}(i64 %a) alwaysinline {{\n"
-        f"  %p = inttoptr i64 %a to ptr\n  %r = load {llvm}, ptr %p, align 1\n  ret {llvm} %r\n}}\n"
-        f"define linkonce_odr void @rank_store_{llvm}(i64 %a, {llvm} %v) alwaysinline {{\n"
-        f"  %p = inttoptr i64 %a to ptr\n  store {llvm} %v, ptr %p, align 1\n  ret void\n}}\n"
-    )
-
-
-_LLVM = "".join(
-    [
-        *(_memory(width) for width in ("i8", "i32", "i64", "float", "double")),
-        _binary("add", "  %r = add i64 %a, %b"),
-        _binary("sub", "  %r = sub i64 %a, %b"),
-        _binary("mul", "  %r = mul i64 %a, %b"),
-        _binary("mulhi", "  %x = zext i64 %a to i128\n  %y = zext i64 %b to i128\n  %m = mul i128 %x, %y\n"
-                "  %h = lshr i128 %m, 64\n  %r = trunc i128 %h to i64"),
-        "define linkonce_odr i64 @rank_bits(i64 %a) alwaysinline {\n  ret i64 %a\n}\n",
-        "define linkonce_odr i1 @rank_less(i64 %a, i64 %b) alwaysinline {\n  %r = icmp ult i64 %a, %b\n  ret i1 %r\n}\n",
-        "declare i64 @llvm.fshr.i64(i64, i64, i64)\n",
-        _binary("rotr", "  %r = call i64 @llvm.fshr.i64(i64 %a, i64 %a, i64 %b)"),
-        "define linkonce_odr i64 @rank_remainder(i64 %a, i64 %n, i64 %magic) alwaysinline {\n"
-        "  %x = zext i64 %a to i128\n  %y = zext i64 %magic to i128\n  %m = mul i128 %x, %y\n  %h = lshr i128 %m, 64\n"
-        "  %q = trunc i128 %h to i64\n  %p = mul i64 %q, %n\n  %r = sub i64 %a, %p\n  %s = sub i64 %r, %n\n"
-        "  %c = icmp uge i64 %r, %n\n  %t = select i1 %c, i64 %s, i64 %r\n  ret i64 %t\n}\n",
-        "declare i64 @llvm.ctlz.i64(i64, i1)\n",
-        "define linkonce_odr i64 @rank_clz(i64 %a) alwaysinline {\n"
-        "  %r = call i64 @llvm.ctlz.i64(i64 %a, i1 false)\n  ret i64 %r\n}\n",
-        "declare double @llvm.arithmetic.fence.f64(double)\n"
-        "define linkonce_odr double @rank_fence(double %a) alwaysinline {\n"
-        "  %r = call double @llvm.arithmetic.fence.f64(double %a)\n  ret double %r\n}\n",
-        "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n"
-        "define linkonce_odr void @rank_copy(i64 %to, i64 %from, i64 %n) alwaysinline {\n"
-        "  %p = inttoptr i64 %to to ptr\n  %q = inttoptr i64 %from to ptr\n"
-        "  call void @llvm.memcpy.p0.p0.i64(ptr %p, ptr %q, i64 %n, i1 false)\n  ret void\n}\n",
-        "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)\n",
-        "define linkonce_odr void @rank_prefetch(i64 %a) alwaysinline {\n"
-        "  %p = inttoptr i64 %a to ptr\n  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)\n  ret void\n}\n",
-    ]
-)  # fmt: skip
-
-
 def imports():
-    """The frame that every kernel opens around its body: `with intrin.imports(): ...`."""
-    return T.attr(0, "pragma_import_llvm", _LLVM)
+    """The frame that every kernel opens around its body, on a GPU inside of its threads: `with intrin.imports(): ...`."""
+    return T.attr(0, "pragma_import_c", prelude.text()) if on_gpu() else T.attr(0, "pragma_import_llvm", prelude_llvm.TEXT)
 
 
 def const(value: int, dtype: str):
@@ -93,7 +61,8 @@ def const(value: int, dtype: str):
 
 def load(dtype: str, address):
     """The scalar of `dtype` at `address` (int64); unaligned. The read is an effect: it is not moved across stores."""
-    return T.call_extern(dtype, f"rank_load_{_WIDTHS[dtype]}", address)
+    # in C++ a function's type says how its number becomes a wider one; LLVM's integers have no sign
+    return T.call_extern(dtype, f"rank_load_{dtype if on_gpu() else _WIDTHS[dtype]}", address)
 
 
 def store(dtype: str, address, value) -> None:
@@ -124,7 +93,7 @@ def let(value):
     """
     if hasattr(value, "asobject"):  # `a == b` and `a != b` are made into expressions late
         value = value.asobject()
-    buffer = T.alloc_buffer((1,), str(value.ty.dtype), scope=LOCAL_SCOPE)
+    buffer = T.alloc_buffer((1,), str(value.ty.dtype), scope=local_scope())
     T.buffer_store(buffer, value, [0])
     return buffer[0]
 
@@ -134,6 +103,8 @@ def table(name: str, values: Sequence[int]):
 
     All uses of one name share one array, so a name stands for the same values everywhere.
     """
+    if on_gpu():
+        return T.attr(0, "pragma_import_c", prelude.table(name, values))
     words = ", ".join(f"i64 {value}" for value in values)
     kind = f"[{len(values)} x i64]"
     llvm = (
@@ -155,6 +126,11 @@ def address_of(buffer, index=0):
     return T.reinterpret("int64", T.address_of(buffer[index]))
 
 
+def pointer(address):
+    """An address (int64) as the argument of a procedure that takes a pointer."""
+    return T.call_extern("int64", "rank_pointer_to", address) if on_gpu() else T.reinterpret("handle", address)
+
+
 def take_memory(size):
     """The address (int64) of `size` bytes of TVM's workspace pool, for a size known only at run time; give it back in the same thread."""
     handle = T.call_extern(
@@ -170,7 +146,7 @@ def give_memory(address) -> None:
 
 def array(length: int, dtype: str):
     """A local array. Below 1,024 bytes it lies on the stack, else in TVM's workspace pool, at the cost of two calls."""
-    return T.alloc_buffer((length,), dtype, scope=LOCAL_SCOPE)
+    return T.alloc_buffer((length,), dtype, scope=local_scope())
 
 
 def keep(buffer) -> None:
@@ -185,7 +161,7 @@ def address_of_row(buffer, row):
 
 def local(dtype: str, value):
     """A mutable local scalar: read it as `x[0]`, write it with `assign(x, ...)`."""
-    buffer = T.alloc_buffer((1,), dtype, scope=LOCAL_SCOPE)
+    buffer = T.alloc_buffer((1,), dtype, scope=local_scope())
     assign(buffer, value)
     return buffer
 

@@ -7,6 +7,7 @@ module, whoever calls it. Columns name the procedures that their code calls (`Ki
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.gpu import prelude
 
 NOT_PACKED = 2  # a calling convention other than TVM's default, so that arguments stay plain machine words
 ARRAY = 2**30  # elements of a buffer of unknown length: only its indices count
@@ -33,7 +35,7 @@ class Procedure:
     def call(self, *arguments: Any) -> None:
         """Emit a call."""
         words = zip(arguments, self.parameters.values(), strict=True)
-        typed = [T.reinterpret("handle", a) if dtype.endswith("*") else T.cast(a, dtype) for a, dtype in words]
+        typed = [intrin.pointer(a) if dtype.endswith("*") else T.cast(a, dtype) for a, dtype in words]
         T.evaluate(T.call_extern("void", self.name, *typed))
 
     def prim_func(self) -> tirx.PrimFunc:
@@ -42,9 +44,14 @@ class Procedure:
             T.func_name(self.name)
             T.func_attr({"global_symbol": self.name, "calling_conv": NOT_PACKED})
             words = {name: T.arg(name, _parameter(dtype)) for name, dtype in self.parameters.items()}
-            with intrin.imports():
+            with intrin.imports(), _mark(self.name):
                 self.emit(**{name: _argument(word, self.parameters[name]) for name, word in words.items()})
         return builder.get()
+
+
+def _mark(name: str) -> Any:
+    """On a GPU, the note that the function is called by kernels and is none: TVM makes one of every function of a device."""
+    return T.attr(0, "pragma_import_c", prelude.procedure(name)) if intrin.on_gpu() else contextlib.nullcontext()
 
 
 def _parameter(dtype: str) -> Any:

@@ -16,13 +16,15 @@ from relay_passes.lower_columns import GROUPS, REFUSALS
 from relay_passes.materialize_items import ITEM_VALUES, READ_FIELDS, STORED
 from relay_passes.store_features import Kept, kept_of
 from te_schedules.dense.tiles import tiles_for
+from te_schedules.gpu.compile import cubin
 from tvm_rank import pipeline
-from tvm_rank.artifact.stages import kernel_entries, llvm_ir, text_of
+from tvm_rank.artifact.stages import cuda_source, kernel_entries, llvm_ir, text_of
 from tvm_rank.items.kept import INT32_IDS
 from tvm_rank.items.kept_code import KeptCode, kept_code
 from tvm_rank.items.prepare import Materialized
 from tvm_rank.plan.steps import Plan, Step
 from tvm_rank.plan.trace import steps_of
+from tvm_rank.runtime.gpu import KERNELS
 from tvm_rank.schedule import Schedule
 
 Output = tuple[tuple[int | str, ...], str]  # (N, 1) as ("N", 1), and the dtype
@@ -31,7 +33,7 @@ Output = tuple[tuple[int | str, ...], str]  # (N, 1) as ("N", 1), and the dtype
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Code:
     """The executable. `outputs` of the model, in order; `refusals`: per feature kernel, the feature of each status; `stages`: the text
-    behind each phase."""
+    behind each phase · binaries: machine code of a GPU, by file."""
 
     executable: Any
     outputs: tuple[Output, ...]
@@ -42,6 +44,7 @@ class Code:
     plan: Plan
     materialized: Materialized
     kept: KeptCode
+    binaries: Mapping[str, bytes]
     schedule: Mapping[str, Any]
 
 
@@ -81,8 +84,20 @@ def generate(
         plan=Plan(before=steps["inline"], after=steps["graph"], kernels=steps["fuse"]),
         materialized=_materialized(seen["graph"]),
         kept=kept,
-        schedule=passes["schedule"].described(tiles_for(target)),
+        binaries=_binaries(executable, target, say, stages),
+        schedule=passes["schedule"].described(None if target.kind.name == "cuda" else tiles_for(target)),
     )
+
+
+def _binaries(
+    executable: Any, target: tvm.target.Target, say: Callable[[str], None], stages: dict[str, str]
+) -> Mapping[str, bytes]:
+    """Machine code of a GPU, of which the executable has the source; that becomes a stage."""
+    if (source := cuda_source(executable)) is None:
+        return {}
+    say("compiling for the GPU")
+    stages["cuda"] = source
+    return {KERNELS: cubin(source, str(target.attrs["arch"]))}
 
 
 USUAL_IDS = 4  # how many ids of an item a feature without a limit is taken to have, before they are made

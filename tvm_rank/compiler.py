@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, this_build
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
-from tvm_rank.errors import ModelError
+from tvm_rank.errors import ModelError, TargetError
 from tvm_rank.features import BLOCK_ROWS
 from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
@@ -82,11 +84,9 @@ def compile(
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
     from tvm_rank.accuracy.choose import chosen
     from tvm_rank.code import item_bytes
-    from tvm_rank.target import resolve
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
-    schedule = _schedule(tuning, resolved := resolve(target))
-    options.check_target(resolved.name, resolved.machine, resolved.needs)
+    schedule = _schedule(tuning, resolved := _target(target, options, wanted, tuning))
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading, table_precision)
@@ -143,6 +143,8 @@ class _Maker:
         from tvm_rank.code import generate
 
         brought, stored = self.brought, self.stored
+        if self.target.is_gpu and brought.links.entries:
+            raise TargetError(f"target {self.target.name!r}: library calls that read compiled features are not there for GPUs yet")
         passes = {**self.passes, "reductions": reductions}
         code = generate(self.graph.mod, self.target.tvm_target, self.say, passes, brought.links.functions)
         stored = None if stored is None else _computed_ahead(stored, brought.config, code)
@@ -153,7 +155,7 @@ class _Maker:
             stacks=brought.stacks,
             tables=brought.tables,
             config=self.config,
-            host_files={**brought.host.files, **brought.links.files, **code.kept.files},
+            host_files={**brought.host.files, **brought.links.files, **code.kept.files, **code.binaries},
             stages=code.stages,
             plan=code.plan,
             items=None if stored is None else stored.items,
@@ -221,6 +223,17 @@ def _read(
     )
 
 
+def _target(target: object, options: StoreOptions, precision: Precision, tuning: object) -> ResolvedTarget:
+    """The target, if it has what is asked for."""
+    from tvm_rank.target import check_gpu_options, resolve
+
+    resolved = resolve(target)
+    if resolved.is_gpu:
+        check_gpu_options(resolved, store=options.items is not None, precision=precision, tuning=tuning)
+    options.check_target(resolved.name, resolved.machine, resolved.needs)
+    return resolved
+
+
 def _graph(brought: _Brought) -> tuple[RankGraph, _Brought]:
     """The graph, and what it needs of what the user brought: library calls whose columns no feature of it reads are left out."""
     from tvm_rank.frontend.graph import build_graph
@@ -275,9 +288,6 @@ def _base_dir(features: object, base_dir: str | os.PathLike[str] | None) -> str 
 
 
 def _config_text(features: object) -> str:
-    import json
-    import pathlib
-
     if isinstance(features, (str, os.PathLike)):
         return pathlib.Path(features).read_text(encoding="utf-8")
     return json.dumps(features, ensure_ascii=False, indent=1)

@@ -21,13 +21,29 @@ from relay_passes.split_pairs import SplitPairs
 from relay_passes.store_features import StoreFeatures
 from relay_passes.tile_layers import TileLayers
 from te_schedules.dense.tiles import tiles_for
+from te_schedules.gpu.loops import threads_to_loops
 from te_schedules.inline_fused import InlineFused
 from te_schedules.lower import PIPELINE
 from te_schedules.plain import LEGALIZATIONS
+from tvm_rank import pipeline_gpu
 from tvm_rank.schedule import PASSES, Schedule
 
 IDS = "ids"  # what of the items is computed ahead by `StoreFeatures`; other levels are of `MaterializeItems`
 NOTHING: Mapping[int, Reduction] = MappingProxyType({})
+
+_LOWERING: list[tvm.transform.Pass] = [
+    relax.transform.RewriteDataflowReshape(),
+    relax.transform.ToNonDataflow(),
+    relax.transform.RemovePurityChecking(),
+    relax.transform.CallTIRRewrite(),
+    relax.transform.StaticPlanBlockMemory(),
+    relax.transform.LowerAllocTensor(),
+    relax.transform.KillAfterLastUse(),
+    relax.transform.LowerRuntimeBuiltin(),
+    relax.transform.ComputePrimValue(),
+    relax.transform.VMShapeLower(),
+    relax.transform.AttachGlobalSymbol(),
+]
 
 
 def phases(
@@ -40,6 +56,10 @@ def phases(
     """Phase -> passes. schedule: None for the defaults of the target · key_form: `text` or `number` with an item store, by its keys ·
     materialize: what of the items is computed ahead · reductions: dense layers in bf16 or int8, by number (`ReduceDense`)."""
     transform = relax.transform
+    if pipeline_gpu.is_for(target, schedule):
+        entries = [] if target.kind.name == "cuda" else [AddEntries(key_form=key_form)]
+        loops = [threads_to_loops] if entries else []
+        return pipeline_gpu.phases(target, schedule, entries) | {"lower": [*_LOWERING, *loops]}
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize, reductions),
@@ -50,19 +70,7 @@ def phases(
             transform.FoldConstant(),
         ],
         "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"]), InlineFused()],
-        "lower": [
-            transform.RewriteDataflowReshape(),
-            transform.ToNonDataflow(),
-            transform.RemovePurityChecking(),
-            transform.CallTIRRewrite(),
-            transform.StaticPlanBlockMemory(),
-            transform.LowerAllocTensor(),
-            transform.KillAfterLastUse(),
-            transform.LowerRuntimeBuiltin(),
-            transform.ComputePrimValue(),
-            transform.VMShapeLower(),
-            transform.AttachGlobalSymbol(),
-        ],
+        "lower": _LOWERING,
     }
 
 
@@ -141,4 +149,7 @@ def with_kernels(mod: tvm.IRModule, kernels: Mapping[str, tvm.tirx.PrimFunc]) ->
 def build(mod: tvm.IRModule, target: tvm.target.Target) -> relax.VMExecutable:
     """Machine code for a module that went through `run`."""
     nothing = tvm.transform.Sequential([])
+    if target.kind.name == "cuda":
+        with target:
+            return pipeline_gpu.build(mod, target, nothing)
     return relax.build(mod, target, relax_pipeline=nothing, tir_pipeline=PIPELINE)

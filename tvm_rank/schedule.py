@@ -32,11 +32,12 @@ class Schedule:
                 f"Schedule.without names {', '.join(unknown)}; the passes that can be left out are {', '.join(PASSES)}"
             )
 
-    def described(self, tiles: DenseTiles) -> Mapping[str, Any]:
-        """What the manifest says; `tiles` are the target's."""
+    def described(self, tiles: DenseTiles | None) -> Mapping[str, Any]:
+        """What the manifest says; `tiles` are the target's, None for a GPU."""
+        dense = self.dense or tiles
         return {
             "features": asdict(self.features),
-            "dense": asdict(self.dense or tiles),
+            "dense": None if dense is None else asdict(dense),
             "kernels": {name: asdict(knobs) for name, knobs in sorted(self.kernels.items())},
             "trees": asdict(self.trees),
             "without": list(self.without),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,8 @@ from tvm_rank.errors import TargetError
 
 if TYPE_CHECKING:
     import tvm
+
+    from tvm_rank.precision import Precision
 
 HOST = "cpu"
 # At level 3 LLVM copies loops for every condition that does not change in them: feature kernels have many, and gain nothing.
@@ -43,6 +47,11 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+CUDA = "cuda"
+GPUS = ("cuda-sm_80", "cuda-sm_90")  # others are taken too, by their compute capability
+_GPU_NAME = re.compile(r"cuda-(sm_\d{2,3})")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResolvedTarget:
     """`name` as the user gave it, TVM's target, and what a machine needs to run the code."""
@@ -51,6 +60,11 @@ class ResolvedTarget:
     tvm_target: tvm.target.Target
     machine: str
     needs: tuple[str, ...]
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether kernels run on a GPU."""
+        return bool(self.tvm_target.kind.name == CUDA)
 
 
 def resolve(target: object) -> ResolvedTarget:
@@ -63,18 +77,46 @@ def resolve(target: object) -> ResolvedTarget:
         preset = PRESETS[target]
         made = _target(preset.mcpu, preset.machine, mtriple=preset.triple)
         return ResolvedTarget(name=target, tvm_target=made, machine=preset.machine, needs=preset.needs)
-    if isinstance(target, str) and target.startswith("cuda"):
-        raise TargetError(f"target {target!r}: CUDA is not supported yet; give {', '.join([HOST, *PRESETS])}")
+    if isinstance(target, str) and target.startswith(CUDA):
+        return _cuda(target)
     try:
         made = tvm.target.Target(target)
     except Exception as error:
         raise TargetError(
-            f"target {target!r}: not known ({_first_line(error)}); give {', '.join([HOST, *PRESETS])}, or a TVM target"
+            f"target {target!r}: not known ({_first_line(error)}); give {', '.join([HOST, *PRESETS, *GPUS])}, or a TVM target"
         ) from error
     if made.kind.name != "llvm":
-        raise TargetError(f"target {target!r}: kind {made.kind.name!r} is not supported yet; give {', '.join([HOST, *PRESETS])}")
+        raise TargetError(f"target {target!r}: kind {made.kind.name!r} is not supported; give {', '.join([HOST, *PRESETS, *GPUS])}")
     machine = "aarch64" if "aarch64" in str(made.attrs.get("mtriple", "")) else platform.machine()
     return ResolvedTarget(name=str(target), tvm_target=made, machine=machine, needs=_needs_of(made))
+
+
+def _cuda(name: str) -> ResolvedTarget:
+    """A GPU by its compute capability, beside a CPU that most machines with GPUs have."""
+    import tvm
+
+    found = _GPU_NAME.fullmatch(name)
+    if found is None:
+        raise TargetError(f"target {name!r}: name the GPU by its compute capability, such as {' or '.join(GPUS)}")
+    if shutil.which("nvcc") is None:
+        raise TargetError(f"target {name!r}: nvcc is not in PATH; install NVIDIA's CUDA toolkit here (no GPU is needed to compile)")
+    host = PRESETS["aarch64" if platform.machine() == "aarch64" else "x86-64-v3"]
+    cpu = _target(host.mcpu, host.machine, mtriple=host.triple)
+    made = tvm.target.Target({"kind": CUDA, "arch": found[1]}, host=cpu)
+    return ResolvedTarget(name=name, tvm_target=made, machine=host.machine, needs=(*host.needs, found[1]))
+
+
+def check_gpu_options(target: ResolvedTarget, *, store: bool, precision: Precision, tuning: object) -> None:
+    """Raise TargetError when what `compile` is asked for is not there for GPUs."""
+    asked = {
+        "an item store (items)": store,
+        f"precision {precision.dense!r}": precision.dense != "fp32",
+        "tuning with a database": tuning is not None and not hasattr(tuning, "features"),
+    }
+    if missing := [what for what, is_asked in asked.items() if is_asked]:
+        raise TargetError(
+            f"target {target.name!r}: {', '.join(missing)} is not there for GPUs yet; leave it out, or compile for a CPU"
+        )
 
 
 def _target(mcpu: str, machine: str, **more: str) -> tvm.target.Target:

@@ -27,6 +27,7 @@ from te_schedules.feature import Scope
 
 MOST_QUEUED = 120  # the queue's arrays stay on the stack (intrin.array)
 MOST_BLOCK_ROWS = 1 << 20
+MOST_THREADS = 1024  # of a block on any GPU
 CACHED, RECOMPUTED = INTERMEDIATES = ("cached", "recomputed")
 OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
 
@@ -36,7 +37,7 @@ class Knobs:
     """block_rows: rows of a block · queue_ids: ids kept before their rows are added, so that the
     reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once · intermediates: what becomes of
     values that have several uses, CACHED: they are made once, RECOMPUTED: for each use · grain_rows: rows that one task of a thread takes
-    at least, 0: a block.
+    at least, 0: a block · threads: of a block on a GPU, each with a row of one feature; 0 on a CPU.
 
     Within a block all rows of one feature are computed before the next feature. So many rows are the feature-major ("push") order,
     which reads constants and code seldom, and one row is the item-major ("pull") order, which reads an item's fields together.
@@ -47,12 +48,14 @@ class Knobs:
     prefetch: bool = True
     intermediates: str = CACHED
     grain_rows: int = 0
+    threads: int = 0
 
     def __post_init__(self):
         for name, least, most in (
             ("block_rows", 1, MOST_BLOCK_ROWS),
             ("queue_ids", 1, MOST_QUEUED),
             ("grain_rows", 0, MOST_BLOCK_ROWS),
+            ("threads", 0, MOST_THREADS),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -151,8 +154,11 @@ def build(
         symbols: dict[str, Any] = {}
         buffers = {a.name: _match(a, symbols) for a in [*fixed, *inputs, *outputs]}
         named = Buffers(**{a.name: buffers[a.name] for a in fixed}, extra=buffers)
-        with intrin.imports():
-            _body(layout, named, symbols[rows], knobs)
+        if knobs.threads:
+            _threads(layout, named, symbols[rows], knobs)
+        else:
+            with intrin.imports():
+                _body(layout, named, symbols[rows], knobs)
     return builder.get()
 
 
@@ -182,6 +188,45 @@ def _body(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
         end = intrin.let(T.min(begin + T.int64(task_rows), rows))
         with T.serial((end - begin + T.int64(knobs.block_rows - 1)) // T.int64(knobs.block_rows)) as number:
             _block(layout, buffers, rows, knobs, begin + number * T.int64(knobs.block_rows))
+
+
+def _threads(layout: Layout, buffers: Buffers, rows, knobs: Knobs) -> None:
+    """The loops of a GPU: a thread for each row of each column; for each row alone, where columns read each other's values.
+
+    The statuses are set to 0 by a launch before: threads have no order.
+    """
+    status, size = buffers.extra.get("status"), T.int64(knobs.threads)
+    if status is not None:
+        count = T.int64(max(1, len(layout.refusals)))
+        with T.thread_binding(T.int64(1), "blockIdx.x"), T.thread_binding(T.int64(1), "threadIdx.x"), T.serial(count) as k:
+            T.buffer_store(status, T.int64(0), [k])
+    apart = not layout.made and not layout.copies
+    columns = sum(section.count for section in layout.sections) if apart else 1
+    one_row = replace(knobs, block_rows=1)
+    with (
+        T.thread_binding((rows + size - T.int64(1)) // size, "blockIdx.x") as group,
+        T.thread_binding(T.int64(columns), "blockIdx.y") as column,
+        T.thread_binding(size, "threadIdx.x") as thread,
+        intrin.imports(),
+    ):
+        row = intrin.let(group * size + thread)
+        with T.If(row < rows), T.Then():
+            if apart:
+                _one_column(layout, buffers, Block(row, row + T.int64(1), buffers, one_row), column)
+            else:
+                _block(layout, buffers, rows, one_row, row)
+
+
+def _one_column(layout: Layout, buffers: Buffers, block: Block, column) -> None:
+    """The section that has the column (of all columns of all sections), for a row."""
+    first = 0
+    for section in layout.sections:
+        inside = T.And(column >= T.int64(first), column < T.int64(first + section.count))
+        with T.If(inside), T.Then():
+            at = intrin.let(T.int64(section.first) + (column - T.int64(first)) * T.int64(section.stride))
+            scope = Scope(buffers, section.places, at, section.kind.inputs, buffers.extra.get("status"))
+            _section(block, scope, section, None)
+        first += section.count
 
 
 def _block(layout: Layout, buffers: Buffers, rows, knobs: Knobs, first) -> None:

@@ -111,7 +111,7 @@ class _Embeddings(ElementReader):
 
     def _add(self, entry: TableRow, weight, element: list[Expr], at, span: Span) -> None:
         """Emit what the span of a table row that begins at number `at` adds to an element."""
-        numbers = T.alloc_buffer((span.lanes,), "float32", scope=intrin.LOCAL_SCOPE)
+        numbers = T.alloc_buffer((span.lanes,), "float32", scope=intrin.local_scope())
         share, value = entry.times(weight, span.lanes), entry.lanes(at, span.lanes)
         T.buffer_store(numbers, value if share is None else value * share, [span_of(T.int64(0), span.lanes)])
         with T.vectorized(T.int64(span.count)) as v:

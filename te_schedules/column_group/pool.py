@@ -123,7 +123,7 @@ class _Queue(IdReader):
     def _pool_lanes(self, owner, begin, end, is_open, divisor, at, span: Span) -> None:
         """Emit the pooling of the numbers of a span, which begins at number `at` of the rows."""
         is_max = self.pool.combiner == "max"
-        pooled = T.alloc_buffer((span.lanes,), "float32", scope=intrin.LOCAL_SCOPE)
+        pooled = T.alloc_buffer((span.lanes,), "float32", scope=intrin.local_scope())
         start = tirx.const(-math.inf if is_max else 0.0, "float32")
         with T.vectorized(T.int64(span.lanes)) as v:
             T.buffer_store(pooled, start, [v])

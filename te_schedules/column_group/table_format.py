@@ -54,6 +54,9 @@ class TableFormat:
 
     def spans(self) -> Iterator[Span]:
         """The parts in which a row is read."""
+        if intrin.on_gpu():  # number by number: a vector of a call is the call again for each of its lanes there
+            yield Span(0, 1, 1, self.dim)
+            return
         whole, rest = divmod(self.dim, WIDEST)
         if whole:
             yield Span(0, WIDEST, WIDEST, whole)
@@ -81,6 +84,8 @@ class TableFormat:
 
     def imports(self, lanes: int):
         """The frame around code that reads so many lanes of rows."""
+        if intrin.on_gpu():
+            return intrin.imports()
         return T.attr(0, "pragma_import_llvm", _load(self.precision, lanes) + _WORDS.get(self.precision, ""))
 
 
@@ -97,9 +102,11 @@ class TableRow:
 
     def lanes(self, first, count: int):
         """The numbers `first` (int64, a multiple of 16) and behind, divided by the scale: float32 x `count`, one of the spans."""
+        zero = [] if self._zero is None else [self._zero]
+        if intrin.on_gpu():
+            return T.call_extern("float32", f"rank_{self.precision}_at", self.address, first, *zero)
         at = self.address + first * T.int64(_BITS[self.precision]) // T.int64(8) + T.int64(_HEADER.get(self.precision, 0))
         dtype = "float32" if count == 1 else f"float32x{count}"
-        zero = [] if self._zero is None else [self._zero]
         return T.call_extern(dtype, _load_name(self.precision, count), at, *zero)
 
     def times(self, share: Any | None, count: int) -> Any | None:

@@ -43,8 +43,8 @@ def emit_is_above(decimal: Decimal, lower: Word):
 
     The decimal must lie between these two doubles (the upper may be infinity).
     """
-    sides = T.alloc_buffer((2 * _LIMBS,), "uint64", scope=intrin.LOCAL_SCOPE)
-    sizes = T.alloc_buffer((2,), "int64", scope=intrin.LOCAL_SCOPE)
+    sides = T.alloc_buffer((2 * _LIMBS,), "uint64", scope=intrin.local_scope())
+    sizes = T.alloc_buffer((2,), "int64", scope=intrin.local_scope())
     at = intrin.local("int64", decimal.first)
     used = T.bind(T.min(decimal.count, T.int64(MAX_DIGITS)))
     power = T.bind(decimal.power + decimal.count - used)

@@ -126,7 +126,7 @@ def test_wrong_scores_are_never_timed(bench: Callable[..., int], workload: zoo.W
         (["--against", "caffe"], "baseline 'caffe': give onnxruntime, tensorflow, torch"),
         (["--against", "torch", "--baseline-python", "torch=/no/python"], "torch: /no/python cannot be started"),
         (["--precisions", "fp8"], "precision 'fp8': give fp32, bf16, int8"),
-        (["--targets", "cuda-sm_90"], "CUDA is not supported yet"),
+        (["--targets", "cuda"], "name the GPU by its compute capability"),
         (["--compare", "/no/file.json"], "/no/file.json: cannot be compared with"),
     ],
 )

@@ -37,6 +37,17 @@ def kernel_entries(mod: Any) -> list[dict[str, Any]]:
     return entries
 
 
+def cuda_source(executable: Any) -> str | None:
+    """CUDA C++ of the kernels; None when they are not for a GPU."""
+    pending = [executable.mod]
+    while pending:
+        module = pending.pop()
+        if module.kind == "cuda":
+            return str(module.inspect_source("cuda"))
+        pending.extend(module.imports)
+    return None
+
+
 def llvm_ir(executable: Any) -> str:
     """LLVM IR of the kernels, after LLVM's optimization."""
     pending = [executable.mod]

@@ -19,7 +19,7 @@ from tvm_rank.errors import RankError
 from tvm_rank.host.link import needed_columns
 from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.output import Scores
-from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime import gpu, tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
@@ -30,7 +30,7 @@ from tvm_rank.runtime.read_side import read_side
 from tvm_rank.runtime.record_batch import NO_COLUMNS, Exported, one_batch, plan
 from tvm_rank.runtime.row_map import RowMap
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
-from tvm_rank.runtime.this_machine import check_machine
+from tvm_rank.runtime.this_machine import check_machine, gpu_of
 
 
 def load(
@@ -43,13 +43,14 @@ def load(
 ) -> Engine:
     """Load an artifact.
 
-    device: None or "cpu" · threads: how many threads one `rank` uses, None for all cores · verify: False skips the checksums (sizes
-    are always checked) · tables: "mapped" shares the tables' pages with all processes that load the artifact and reads them when they
-    are first needed; "memory" reads them at once into memory of this process, in huge pages where the system has them, so that random
-    rows cost fewer address translations. Raises ArtifactError when the artifact is damaged, of another schema, or for another machine.
+    device: None for what the artifact was compiled for, or "cpu" or "cuda", to be refused when that is the other one · threads: how many
+    threads one `rank` uses, None for all cores · verify: False skips the checksums (sizes are always checked) · tables: "mapped" shares
+    the tables' pages with all processes that load the artifact and reads them when they are first needed; "memory" reads them at once
+    into memory of this process, in huge pages where the system has them, so that random rows cost fewer address translations; a GPU has
+    them in its own. Raises ArtifactError when the artifact is damaged, of another schema, or for another machine.
     """
-    if device not in (None, "cpu"):
-        raise RankError(f"device {device!r}: this build runs artifacts on the cpu only")
+    if device not in (None, "cpu", "cuda"):
+        raise RankError(f"device {device!r}: give 'cpu' or 'cuda', or None for what the artifact was compiled for")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise RankError(f"threads={threads!r}: give a number of at least 1, or None for all cores")
     if tables not in (MAPPED, MEMORY):
@@ -57,6 +58,10 @@ def load(
     folder = pathlib.Path(path)
     manifest = store.read(folder, verify=verify)
     check_machine(manifest, str(folder))
+    if device not in (None, made_for := "cpu" if gpu_of(manifest.needs) is None else "cuda"):
+        raise RankError(
+            f"device {device!r}: {folder} was compiled for {made_for} (target {manifest.target}); compile it with another target"
+        )
     return Engine(folder, manifest, threads or tvm_runtime.cores(), tables)
 
 
@@ -80,27 +85,32 @@ class Engine:
         import tvm_ffi
 
         self.manifest, self.threads = manifest, threads
+        self._gpu = gpu_of(manifest.needs)
         self._host = open_host(folder, manifest.host_stages)
         self._shape = tvm_ffi.Shape
-        self._library = open_library(folder)
+        with contextlib.nullcontext() if self._gpu is None else gpu.kernels_of(folder):
+            self._library = open_library(folder)
         self._links = Links(folder, manifest.links, self._library, threads) if manifest.links else None
         self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns"), tables) if manifest.store else None
-        stacks = [tvm_ffi.from_dlpack(open_stack(folder, entry, tables)) for entry in manifest.stacks]
+        placed = tvm_ffi.from_dlpack if self._gpu is None else gpu.on_device
+        stacks = [placed(open_stack(folder, entry, tables)) for entry in manifest.stacks]
         stored = [] if self._store is None else [tvm_ffi.from_dlpack(value) for value in self._store.values]
         self._arrays = [*stored, *stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
         self._needs_user = bool(_names(manifest, request=True))
         self._row_map = RowMap()
-        self._machines: collections.deque[_Machine] = collections.deque()
+        self._machines: collections.deque[Any] = collections.deque()
         self._machines.append(self._new_machine())
 
-    def _new_machine(self) -> _Machine:
+    def _new_machine(self) -> _Machine | gpu.GpuMachine:
+        if self._gpu is not None:
+            return gpu.GpuMachine(self._library)
         machine, entry = new_machine(self._library), "rank" if self._store is None else "rank_store"
         return _Machine(machine, machine[f"{entry}_columns"], machine[f"{entry}_batches"])
 
     @contextlib.contextmanager
-    def _machine(self) -> Iterator[_Machine]:
+    def _machine(self) -> Iterator[Any]:
         try:
             machine = self._machines.pop()
         except IndexError:
@@ -148,6 +158,8 @@ class Engine:
             raise RankError("item_ids: this artifact has no item store; give the item columns as `items`, or compile with `items`")
         if self._host.stages:
             items = with_host_columns(self._host, items, ITEM, "items", self.item_fields)
+        if self._gpu is not None:
+            return self._rank_columns(user, items, item_request)
         user_batch, item_batch = self._user_batch(user), one_batch(items, "items")
         if user_batch is not None and item_batch is not None:
             plans = self._plans_for(user_batch.schema, item_batch.schema, mapped=user_batch.num_rows > 1)
@@ -181,7 +193,10 @@ class Engine:
             self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None
         )
         with self._machine() as machine:
-            return self._run(machine.rank_columns, (request_table.words, item_table.words), requests, count, index)
+            tables = (request_table.words, item_table.words)
+            if self._gpu is not None:
+                return self._run_on_gpu(machine, tables, requests, count, index)
+            return self._run(machine.rank_columns, tables, requests, count, index)
 
     def _rank_ids(self, store: ItemStore, user: Any, given: Any, item_request: Any) -> Scores:
         """Rank items of the store."""
@@ -219,6 +234,17 @@ class Engine:
         if self._store is not None:
             scores.missing = np.flatnonzero(np.from_dlpack(results[len(names) + 1]) == self._store.entry.rows)
         return scores
+
+    def _run_on_gpu(
+        self, machine: gpu.GpuMachine, tables: Sequence[np.ndarray], requests: int, count: int, index: np.ndarray
+    ) -> Scores:
+        """Bring the columns to the GPU once they have been checked, and the scores back."""
+        statuses = [machine.check(table) for table in tables]
+        names = [output.name for output in self.manifest.outputs]
+        results = [] if any(status.any() for status in statuses) else machine.run(tables, requests, count, index, self._arrays)
+        if (status := np.concatenate([*statuses, *results[len(names) :]])).any():
+            self._refuse(status)
+        return Scores(dict(zip(names, results, strict=False)))
 
     def _refuse(self, status: np.ndarray) -> None:
         """Raise InputError for what the statuses say: of the request's columns, of the items' columns, of the kernels of features."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError
+from tvm_rank.runtime import gpu
+
+GPU = "sm_"  # with which the names of compute capabilities begin among what an artifact needs
 
 
 def cpu_flags() -> frozenset[str]:
@@ -40,6 +43,13 @@ def lacking(machine: str, needs: Sequence[str]) -> str:
     """Why code for a machine with these CPU flags does not run here; "" when it does."""
     if machine != platform.machine():
         return f"this machine is {platform.machine()}"
-    flags = cpu_flags()
-    missing = [flag for flag in needs if flag not in flags] if flags else []
-    return f"this CPU lacks {', '.join(missing)}" if missing else ""
+    flags, of_cpu = cpu_flags(), [flag for flag in needs if not flag.startswith(GPU)]
+    missing = [flag for flag in of_cpu if flag not in flags] if flags else []
+    if missing:
+        return f"this CPU lacks {', '.join(missing)}"
+    return "" if (wanted := gpu_of(needs)) is None else gpu.lacking(wanted)
+
+
+def gpu_of(needs: Sequence[str]) -> str | None:
+    """The GPU that the code is for, such as "sm_90"; None for a CPU."""
+    return next((need for need in needs if need.startswith(GPU)), None)

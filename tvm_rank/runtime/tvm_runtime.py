@@ -27,14 +27,30 @@ def load() -> None:
     try:
         from tvm_ffi.libinfo import load_lib_ctypes
 
-        folders = [pathlib.Path(p) for p in os.environ.get("TVM_LIBRARY_PATH", "").split(os.pathsep) if p]
-        spec = importlib.util.find_spec("tvm")
-        folders += [pathlib.Path(p) / "lib" for p in (spec.submodule_search_locations or [] if spec else [])]
-        load_lib_ctypes("tvm", "tvm_runtime", "RTLD_GLOBAL", extra_lib_paths=folders)
+        load_lib_ctypes("tvm", "tvm_runtime", "RTLD_GLOBAL", extra_lib_paths=_folders())
     except (ImportError, OSError, RuntimeError) as error:
         raise RankError(
             f"TVM's runtime library cannot be loaded ({error}); install apache-tvm and apache-tvm-ffi as setup.py pins them"
         ) from error
+
+
+@functools.cache
+def load_cuda() -> None:
+    """Load the part of TVM's runtime for GPUs once. Raises OSError when it, or what it needs of NVIDIA, is not here."""
+    load()
+    from tvm_ffi.libinfo import load_lib_ctypes
+
+    try:
+        load_lib_ctypes("tvm", "tvm_runtime_cuda", "RTLD_GLOBAL", extra_lib_paths=_folders())
+    except (ImportError, RuntimeError) as error:
+        raise OSError(str(error)) from error
+
+
+def _folders() -> list[pathlib.Path]:
+    """Where TVM's libraries may lie."""
+    folders = [pathlib.Path(p) for p in os.environ.get("TVM_LIBRARY_PATH", "").split(os.pathsep) if p]
+    spec = importlib.util.find_spec("tvm")
+    return folders + [pathlib.Path(p) / "lib" for p in (spec.submodule_search_locations or [] if spec else [])]
 
 
 def cores() -> int:

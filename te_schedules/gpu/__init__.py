@@ -1,0 +1,1 @@
+"""What kernels for GPUs need beside the schedules: the functions of the prelude, and the loops of threads."""

@@ -1,0 +1,36 @@
+"""A GPU that is none: NVIDIA's libraries and compiler stand in, and kernels run on this machine (`emulator/`)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+EMULATOR = pathlib.Path(__file__).parent / "emulator"
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory):
+    """TVM's CUDA runtime finds a GPU with sm_90, and `nvcc` makes code that it runs. Gives the library that counts launches and copies."""
+    folder = tmp_path_factory.mktemp("emulator")
+    compiler = os.environ.get("CXX", "g++")
+    options = ["-std=c++17", "-O1", "-fPIC", "-shared"]
+    runtime, driver = folder / "libcudart.so.13", folder / "libcuda.so.1"
+    subprocess.run([compiler, *options, f"-Wl,-soname,{runtime.name}", "-o", runtime, EMULATOR / "driver.cpp", "-ldl"], check=True)
+    empty = folder / "empty.cpp"
+    empty.write_text("")
+    subprocess.run([compiler, *options, f"-Wl,-soname,{driver.name}", "-o", driver, empty], check=True)
+    nvcc = folder / "nvcc"
+    nvcc.write_text(f'#!/bin/sh\nexec {sys.executable} {EMULATOR / "nvcc.py"} "$@"\n')
+    nvcc.chmod(0o755)
+    libraries = [ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL) for path in (runtime, driver)]
+    for counter in ("emulated_launches", "emulated_copies"):
+        getattr(libraries[0], counter).restype = ctypes.c_longlong
+    path = os.environ["PATH"]
+    os.environ["PATH"] = os.pathsep.join([str(folder), path])
+    yield libraries[0]
+    os.environ["PATH"] = path

@@ -1,0 +1,157 @@
+// CUDA's driver and runtime for a machine without a GPU, as far as TVM's CUDA runtime calls them. The "machine code" that it loads is a
+// shared library (see nvcc.py), whose kernels it calls for one thread after the other. Device memory can be touched by kernels and copies
+// only: host code that follows an address of the device ends with a fault, as it would next to a GPU.
+#include <dlfcn.h>
+#include <elf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace {
+constexpr size_t kMemory = size_t(8) << 30, kPage = 4096;
+std::recursive_mutex lock;
+int open_depth = 0;
+char* memory = nullptr;
+size_t used = 0;
+std::multimap<size_t, void*> released;
+std::map<void*, size_t> sizes;
+long long launches = 0, copies = 0;
+
+void Protect(int how) {
+  if (used) mprotect(memory, used, how);
+}
+struct Open {  // device memory, while this lives
+  Open() { lock.lock(); if (open_depth++ == 0) Protect(PROT_READ | PROT_WRITE); }
+  ~Open() { if (--open_depth == 0) Protect(PROT_NONE); lock.unlock(); }
+};
+struct Index {
+  unsigned x, y, z;
+};
+struct LaunchConfig {
+  unsigned grid[3], block[3], shared_bytes;
+  void* stream;
+  void* attributes;
+  unsigned count;
+};
+struct Kernel {
+  void (*call)(void**);
+  Index *thread, *block;
+};
+}  // namespace
+
+extern "C" {
+long long emulated_launches() { return launches; }
+long long emulated_copies() { return copies; }
+
+int cudaGetDeviceCount(int* count) { *count = getenv("EMULATED_GPUS") ? atoi(getenv("EMULATED_GPUS")) : 1; return 0; }
+int cudaGetDevice(int* device) { *device = 0; return 0; }
+int cudaSetDevice(int) { return 0; }
+int cudaDeviceSetLimit(int, size_t) { return 0; }
+int cudaDeviceGetAttribute(int* value, int attribute, int) {
+  const char* arch = getenv("EMULATED_SM");
+  int sm = arch ? atoi(arch) : 90;
+  *value = attribute == 75 ? sm / 10 : attribute == 76 ? sm % 10 : attribute == 10 ? 32 : attribute == 1 ? 1024 : 0;
+  return 0;
+}
+int cudaGetDeviceProperties(void* properties, int) { strcpy((char*)properties, "emulated"); return 0; }
+int cudaMemGetInfo(size_t* free, size_t* total) { *free = kMemory - used, *total = kMemory; return 0; }
+int cudaMalloc(void** out, size_t size) {
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  if (!memory) memory = (char*)mmap(nullptr, kMemory, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  size = (size + kPage - 1) / kPage * kPage;
+  if (auto found = released.find(size); found != released.end()) {
+    *out = found->second;
+    released.erase(found);
+    return 0;
+  }
+  if (used + size > kMemory) return 2;
+  *out = memory + used;
+  used += size;
+  sizes[*out] = size;
+  if (open_depth) Protect(PROT_READ | PROT_WRITE);
+  return 0;
+}
+int cudaFree(void* p) {
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  if (p) released.emplace(sizes[p], p);
+  return 0;
+}
+int cudaMallocHost(void** out, size_t size) { *out = malloc(size); return 0; }
+int cudaFreeHost(void* p) { free(p); return 0; }
+int cudaMemcpyAsync(void* to, const void* from, size_t size, int, void*) {
+  Open open;
+  ++copies;
+  memmove(to, from, size);
+  return 0;
+}
+int cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t size, void*) { return cudaMemcpyAsync(to, from, size, 0, nullptr); }
+int cudaStreamCreate(void** s) { *s = nullptr; return 0; }
+int cudaStreamCreateWithFlags(void** s, unsigned) { *s = nullptr; return 0; }
+int cudaStreamDestroy(void*) { return 0; }
+int cudaStreamSynchronize(void*) { return 0; }
+int cudaStreamWaitEvent(void*, void*, unsigned) { return 0; }
+int cudaStreamBeginCapture(void*, int) { return 801; }
+int cudaStreamEndCapture(void*, void**) { return 801; }
+int cudaGraphInstantiate(void**, void*, unsigned long long) { return 801; }
+int cudaGraphLaunch(void*, void*) { return 801; }
+int cudaGraphDestroy(void*) { return 0; }
+int cudaGraphExecDestroy(void*) { return 0; }
+int cudaEventCreate(void** e) { *e = nullptr; return 0; }
+int cudaEventDestroy(void*) { return 0; }
+int cudaEventRecord(void*, void*) { return 0; }
+int cudaEventSynchronize(void*) { return 0; }
+int cudaEventElapsedTime(float* ms, void*, void*) { *ms = 0; return 0; }
+int cudaGetLastError() { return 0; }
+int cudaPeekAtLastError() { return 0; }
+const char* cudaGetErrorName(int) { return "emulated"; }
+const char* cudaGetErrorString(int) { return "refused by the emulator"; }
+
+int cuDeviceGetName(char* name, int size, int) { snprintf(name, size, "emulated"); return 0; }
+int cuFuncSetAttribute(void*, int, int) { return 0; }
+int cuGetErrorName(int, const char** text) { *text = "emulated"; return 0; }
+int cuGetErrorString(int, const char** text) { *text = "refused by the emulator"; return 0; }
+int cuTensorMapEncodeTiled() { return 801; }
+int cuModuleLoadData(void** module, const void* image) {
+  const Elf64_Ehdr* head = (const Elf64_Ehdr*)image;
+  if (memcmp(head->e_ident, ELFMAG, SELFMAG) != 0) return 200;
+  size_t size = head->e_shoff + size_t(head->e_shnum) * head->e_shentsize;
+  char path[] = "/tmp/emulated-XXXXXX";
+  int file = mkstemp(path);
+  if (file < 0 || write(file, image, size) != (ssize_t)size) return 1;
+  close(file);
+  *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!*module) fprintf(stderr, "%s\n", dlerror());
+  unlink(path);
+  return *module ? 0 : 200;
+}
+int cuModuleUnload(void*) { return 0; }  // libraries stay: kernels of others may be in use
+int cuModuleGetFunction(void** function, void* module, const char* name) {
+  void* call = dlsym(module, (std::string("emulated_") + name).c_str());
+  if (!call) return 500;
+  *function = new Kernel{(void (*)(void**))call, ((Index * (*)()) dlsym(module, "emulated_thread_index"))(),
+                         ((Index * (*)()) dlsym(module, "emulated_block_index"))()};
+  return 0;
+}
+int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** arguments, void**) {
+  for (int k = 0; k < 3; ++k)
+    if (config->grid[k] == 0 || config->block[k] == 0 || (k > 0 && config->grid[k] > 65535)) return 1;
+  if (config->block[0] * config->block[1] * config->block[2] > 1024) return 1;
+  Open open;
+  ++launches;
+  Index &t = *kernel->thread, &b = *kernel->block;
+  for (b.z = 0; b.z < config->grid[2]; ++b.z)
+    for (b.y = 0; b.y < config->grid[1]; ++b.y)
+      for (b.x = 0; b.x < config->grid[0]; ++b.x)
+        for (t.z = 0; t.z < config->block[2]; ++t.z)
+          for (t.y = 0; t.y < config->block[1]; ++t.y)
+            for (t.x = 0; t.x < config->block[0]; ++t.x) kernel->call(arguments);
+  return 0;
+}
+}

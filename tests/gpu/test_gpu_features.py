@@ -1,0 +1,85 @@
+"""Features on an emulated GPU are, bit for bit, those of the CPU's kernels, which other tests compare with the references."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from ops.identity_model import identity_model
+
+import tvm_rank
+from te_schedules.gpu import prelude
+
+pytestmark = pytest.mark.usefixtures("emulated")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROWS, DIM, IDS = 40, 8, 50
+POOLED = {"embedding_dim": DIM, "embedding_name": "t"}
+HASHED = POOLED | {"hash_bucket_size": IDS, "combiner": "sum"}
+FEATURES = {
+    "word": {"feature_type": "id_feature", "expression": "item:word"} | HASHED | {"combiner": "sqrtn"},
+    "crossed": {"feature_type": "combo_feature", "expression": ["feature:helper", "item:word"]} | HASHED,
+    "helper": {"feature_type": "id_feature", "expression": "user:tags", "stub_type": True},
+    "looked": {"feature_type": "lookup_feature", "map": "user:likes", "key": "item:tags", "combiner": "mean", "default_value": "-1"},
+    "matched": {"feature_type": "match_feature", "user": "user:nested", "category": "ALL", "item": "item:tags", "matchType": "multihit"}
+               | HASHED,
+    "number": {"feature_type": "raw_feature", "expression": "item:text_number", "normalizer": "method=zscore,mean=1,standard_deviation=3"},
+    "formula": {"feature_type": "expr_feature", "expression": "a * 0.1 + b", "variables": ["item:a", "user:b"], "default_value": "-7"},
+    "click": {"feature_type": "sequence_id_feature", "sequence_length": 3, "sequence_delim": ";", "expression": "item:clicks"} | HASHED,
+}  # fmt: skip
+SHOWN = {name: (3, DIM) if name == "click" else DIM if "embedding_dim" in keys else 1 for name, keys in FEATURES.items()}
+SHOWN.pop("helper")
+
+
+def columns() -> tuple[pa.Table, pa.Table, np.ndarray]:
+    """(users, items, the user of each item), with nulls, empties and bytes above 127."""
+    rng = np.random.default_rng(1)
+    words = ["a", "bé", "長い言葉", "x" * 20, "y" * 70, "7", "", "a b"]
+    users = pa.table(
+        {
+            "tags": pa.array([["a", "7"], None], pa.list_(pa.string())),
+            "likes": ["a:0.5\x1dbé:2\x1d7:1e-3", "a:3"],
+            "nested": ["a^a:1,7:2.5|bé^a:0.25", None],
+            "b": pa.array([0.3, None], pa.float32()),
+        }
+    )
+    some = [None if k % 9 == 0 else [str(w) for w in rng.choice(words, rng.integers(0, 5))] for k in range(ROWS)]
+    items = pa.table(
+        {
+            "word": [None if k % 7 == 0 else str(rng.choice(words)) for k in range(ROWS)],
+            "tags": pa.array(some, pa.list_(pa.string())),
+            "text_number": [None if k % 5 == 0 else repr(float(n)) for k, n in enumerate(rng.normal(0, 50, ROWS))],
+            "a": pa.array(rng.normal(size=ROWS), mask=rng.random(ROWS) < 0.2),
+            "clicks": [";".join(str(w) for w in rng.choice(words, rng.integers(0, 5))) for _ in range(ROWS)],
+        }
+    )
+    return users, items, rng.integers(0, 2, ROWS)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_features_and_lookups_are_those_of_the_cpu(precision: str, tmp_path: pathlib.Path):
+    names = list(FEATURES) if precision == "fp32" else ["word"]
+    fg = {"features": [{"feature_name": name, **FEATURES[name]} for name in names]}
+    model = identity_model({name: width for name, width in SHOWN.items() if name in names})
+    table = {"t": np.random.default_rng(5).normal(size=(IDS, DIM)).astype(np.float32)}
+    users, items, of = columns()
+    scores = []
+    for target in ("cpu", "cuda-sm_90"):
+        tvm_rank.compile(features=fg, model=model, tables=table, table_precision=precision, target=target).save(tmp_path / target)
+        scores.append(tvm_rank.load(tmp_path / target).rank(users, items, of))
+    wanted, got = scores
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(got[name], values, err_msg=name)
+        assert np.ptp(values) > 0
+
+
+def test_the_prelude_has_every_function_that_kernels_have_in_llvm():
+    defined = set()
+    for path in (ROOT / "te_schedules").rglob("*.py"):
+        defined |= set(re.findall(r"define linkonce_odr [^@]*@(rank_\w+)\(", path.read_text(encoding="utf-8")))
+    host = {"rank_falls"}  # of `check_columns`
+    inner = {"rank_bytes_mask", "rank_find_far"}  # of `rank_find`
+    found = set(re.findall(r"\b(rank_\w+)\(", prelude.text()))
+    assert defined - host - inner - found == set()

@@ -1,0 +1,172 @@
+"""Running an artifact on a GPU: one copy of a request there, the kernels, one copy of the scores back.
+
+    host memory (pinned)     [ request words | item words | row map | buffers of the columns ]   ->  the same memory on the device
+
+The descriptors in it hold addresses of the device (`te_schedules/pack_columns.py`). Tables lie on the device from loading on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import pathlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tvm_rank.errors import ArtifactError
+from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime.device_view import DeviceView
+from tvm_rank.runtime.library import CPU, POOLED, kernel
+
+CUDA, CUDA_HOST = 2, 3  # DLPack's device types
+FIRST_BYTES = 1 << 20
+HEAP_BYTES = 512 << 20  # of the device, from which threads take memory whose size they find out
+_HEAP_LIMIT = 2  # cudaLimitMallocHeapSize
+_MAJOR, _MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, Minor
+_RUNTIME = "libcudart.so.13"
+KERNELS = "kernels.cubin"  # the file of machine code
+_CALLBACK = "tvm_callback_cuda_compile"
+_loading = threading.Lock()
+
+
+@contextlib.contextmanager
+def kernels_of(folder: pathlib.Path) -> Iterator[None]:
+    """Meanwhile TVM's runtime, which loads the library of the artifact and finds kernels there as source, takes their machine code from the
+    artifact. It asks a function for it, which is TVM's compiler where that is loaded."""
+    import tvm_ffi
+
+    binary = (folder / "host" / KERNELS).read_bytes()
+    with _loading:
+        before = tvm_ffi.get_global_func(_CALLBACK, allow_missing=True)
+        tvm_ffi.register_global_func(_CALLBACK, lambda _source: binary, override=True)
+        try:
+            yield
+        finally:
+            if before is None:
+                tvm_ffi.registry.remove_global_func(_CALLBACK)
+            else:
+                tvm_ffi.register_global_func(_CALLBACK, before, override=True)
+
+
+def lacking(wanted: str) -> str:
+    """Why code for a GPU such as "sm_90" does not run here; "" when it does: on GPUs of the same major number that are not older."""
+    try:
+        tvm_runtime.load_cuda()
+        cudart = ctypes.CDLL(_RUNTIME)
+    except OSError as error:
+        return f"NVIDIA's driver or runtime for a GPU with {wanted} is not here ({error})"
+    count, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    if cudart.cudaGetDeviceCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return f"this machine has no GPU that the driver can use, wanted one with {wanted}"
+    cudart.cudaDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
+    cudart.cudaDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
+    here, number = 10 * major.value + minor.value, int(wanted.removeprefix("sm_"))
+    return "" if here // 10 == number // 10 and here >= number else f"this machine's GPU has sm_{here}, wanted {wanted}"
+
+
+class _Functions:
+    """TVM's functions for tensors."""
+
+    def __init__(self) -> None:
+        import tvm_ffi
+
+        self._allocate = tvm_ffi.get_global_func("runtime.TVMTensorAllocWithScope")
+        self._view = tvm_ffi.get_global_func("runtime.TVMTensorCreateView")
+        self.copy = tvm_ffi.get_global_func("runtime.TVMTensorCopyFromTo")
+        self.shape, self._dtype, self._device = tvm_ffi.Shape, tvm_ffi.dtype, tvm_ffi.device
+
+    def empty(self, shape: Sequence[int], dtype: str, device: int) -> Any:
+        """A tensor whose memory is not set."""
+        return self._allocate(self.shape(tuple(shape)), self._dtype(dtype), self._device(device, 0), None)
+
+    def first(self, tensor: Any, size: int) -> Any:
+        """The first bytes of a tensor of bytes."""
+        return self._view(tensor, self.shape((size,)), self._dtype("uint8"), 0)
+
+
+class GpuMachine:
+    """A virtual machine on the first GPU, and the memory of its requests. One call at a time."""
+
+    def __init__(self, library: Any):
+        machine = library["vm_load_executable"]()
+        machine["vm_initialization"](CUDA, 0, POOLED, CPU, 0, POOLED)
+        self._main = machine["main"]
+        self._check, self._pack = (kernel(library, name) for name in ("check_columns", "pack_columns"))
+        self._functions = _Functions()
+        ctypes.CDLL(_RUNTIME).cudaDeviceSetLimit(_HEAP_LIMIT, ctypes.c_size_t(HEAP_BYTES))
+        self._reserve(FIRST_BYTES)
+
+    def _reserve(self, size: int) -> None:
+        self._size = size
+        self._host, self._device = (self._functions.empty([size], "uint8", kind) for kind in (CUDA_HOST, CUDA))
+        self._host_array = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(_address(self._host)))
+
+    def check(self, words: np.ndarray) -> np.ndarray:
+        """The status of each column of a descriptor table: not 0 where its offsets lead outside of it."""
+        status = np.zeros(len(words), np.int64)
+        self._check(words, status)
+        return status
+
+    def run(
+        self, tables: Sequence[np.ndarray], requests: int, count: int, index: np.ndarray, stacks: Sequence[Any]
+    ) -> list[np.ndarray]:
+        """What `main` gives, as arrays of the host. tables: descriptors of both sides, which have been checked."""
+        functions, places = self._functions, self._copied(tables, count, index)
+        parts = [((*table.shape,), "int64", place) for table, place in zip(tables, places, strict=False)]
+        parts.append(((count,), "int32", places[-1]))
+        views = [DeviceView(_address(self._device) + place, shape, dtype, CUDA) for shape, dtype, place in parts]
+        *sides, row_map = (view.tensor for view in views)
+        results = self._main(*sides, functions.shape((requests, count)), row_map, *stacks)
+        return [self._back(result) for result in results]
+
+    def _copied(self, tables: Sequence[np.ndarray], count: int, index: np.ndarray) -> list[int]:
+        """Bring a request to the device; where in its memory the tables and the row map begin."""
+        places, end = [], 0
+        for size in (*(table.nbytes for table in tables), 4 * count):
+            places.append(end)
+            end += -(-size // 64) * 64
+        if (wanted := self._packed(tables, count, index, end, places[-1])[1]) > self._size:
+            self._reserve(2 * wanted)
+        packed, used = self._packed(tables, count, index, end, places[-1], host=_address(self._host))
+        for place, table in zip(places, packed, strict=False):
+            self._host_array[place : place + table.nbytes] = table.reshape(-1).view(np.uint8)
+        self._host_array[places[-1] : places[-1] + 4 * count] = index.view(np.uint8)
+        self._functions.copy(*(self._functions.first(tensor, used) for tensor in (self._host, self._device)))
+        return places
+
+    def _packed(
+        self, tables: Sequence[np.ndarray], count: int, index: np.ndarray, end: int, row_map: int, host: int = 0
+    ) -> tuple[list[np.ndarray], int]:
+        """The tables with addresses of the device, and the first byte behind what they lead to."""
+        device, packed, behind = _address(self._device), [], np.array([end], np.int64)
+        for table in tables:
+            place = np.array([host, device, behind[0], count, index.ctypes.data, device + row_map], np.int64)
+            packed.append(np.empty_like(table))
+            self._pack(table, place, packed[-1], behind)
+        return packed, int(behind[0])
+
+    def _back(self, tensor: Any) -> np.ndarray:
+        """A copy of a tensor of the device."""
+        out = self._functions.empty(tensor.shape, str(tensor.dtype), CPU)
+        self._functions.copy(tensor, out)
+        return np.array(np.from_dlpack(out))
+
+
+def on_device(array: np.ndarray) -> Any:
+    """An array as a tensor of the device. Raises ArtifactError, which names the size, when it does not fit."""
+    import tvm_ffi
+
+    functions = _Functions()
+    try:
+        tensor = functions.empty(array.shape, str(array.dtype), CUDA)
+    except Exception as error:
+        raise ArtifactError(f"{array.nbytes:,} bytes of tables do not fit into the memory of the GPU ({error})") from error
+    functions.copy(tvm_ffi.from_dlpack(array), tensor)
+    return tensor
+
+
+def _address(tensor: Any) -> int:
+    return int(tensor.data_ptr())
