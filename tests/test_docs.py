@@ -23,7 +23,15 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SET_UP = ("./scripts/demo", "./scripts/test", "./scripts/setup_env", "git clone", "cd ", "pip install", "source .venv/bin/activate")
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-LIGHT = ("README.md", "docs/artifact.md", "docs/item_store.md", "docs/precision.md", "docs/tables.md", "docs/tuning.md")
+LIGHT = (
+    "README.md",
+    "docs/artifact.md",
+    "docs/item_store.md",
+    "docs/precision.md",
+    "docs/tables.md",
+    "docs/transform.md",
+    "docs/tuning.md",
+)
 
 DRIVER = """
 import json, linecache, subprocess, sys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from relay_passes.materialize_items import ITEM_VALUES, READ_FIELDS, STORED
 from relay_passes.store_features import Kept, kept_of
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.gpu.compile import cubin
-from tvm_rank import pipeline
+from tvm_rank import pipeline, pipeline_gpu
 from tvm_rank.artifact.stages import cuda_source, kernel_entries, llvm_ir, text_of
 from tvm_rank.items.kept import INT32_IDS
 from tvm_rank.items.kept_code import KeptCode, kept_code
@@ -85,8 +85,15 @@ def generate(
         materialized=_materialized(seen["graph"]),
         kept=kept,
         binaries=_binaries(executable, target, say, stages),
-        schedule=passes["schedule"].described(None if target.kind.name == "cuda" else tiles_for(target)),
+        schedule=_described(passes["schedule"], target),
     )
+
+
+def _described(schedule: Schedule, target: tvm.target.Target) -> Mapping[str, Any]:
+    """What the manifest says of the schedule."""
+    if target.kind.name == "cuda":
+        return replace(schedule, features=pipeline_gpu.knobs_of(schedule)).described(None)
+    return schedule.described(tiles_for(target))
 
 
 def _binaries(

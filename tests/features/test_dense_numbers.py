@@ -13,7 +13,7 @@ from tvm_rank.errors import RowError
 from tvm_rank.ops.references import reference
 
 DTYPES = (pa.int32(), pa.int64(), pa.float32(), pa.float64())
-COUNTS = (1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 255, 256, 257, 300)
+COUNTS = (1, 7, 8, 9, 16, 17, 64, 65, 256, 257, 300)
 FG = {
     "features": [
         {"feature_name": "plain", "feature_type": "raw_feature", "expression": "item:x", "default_value": "0.1"},
@@ -86,7 +86,7 @@ def texts(rng: np.random.Generator, count: int, nulls: float) -> pa.Array:
 @pytest.mark.parametrize("nulls", [0.0, 0.3])
 def test_blocks_of_numbers_are_what_the_references_say(program, dtype: pa.DataType, nulls: float):
     for count in COUNTS:
-        for offset in (0, 1, 5, 8, 13):
+        for offset in (0, 1, 13):
             check(program, make(count * 31 + offset, count, dtype, nulls, offset), count)
 
 

@@ -14,6 +14,7 @@ import tvm_rank
 from te_schedules.column_group.kernel import Knobs
 from tvm_rank import zoo
 from tvm_rank.artifact import store
+from tvm_rank.cli.main import main
 from tvm_rank.schedule import Schedule
 from tvm_rank.zoo.workload import request_of
 
@@ -73,6 +74,13 @@ def test_the_manifest_says_which_gpu_and_the_stages_have_its_source(artifact: pa
     assert manifest.target == "cuda-sm_90"
     assert "sm_90" in manifest.needs
     assert (artifact / "stages" / "cuda.gz").exists()
+
+
+def test_inspect_and_check_know_such_an_artifact(artifact: pathlib.Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(artifact)]) == 0
+    text = capsys.readouterr().out
+    assert "threads 64; dense: by TVM's rules" in text
+    assert tvm_rank.check(artifact).ok
 
 
 def test_the_artifact_is_not_loaded_for_another_device_or_gpu(artifact: pathlib.Path, monkeypatch: pytest.MonkeyPatch):

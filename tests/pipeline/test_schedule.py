@@ -78,12 +78,16 @@ def test_inspect_names_the_decisions(tmp_path: pathlib.Path, capsys: pytest.Capt
     path = saved(Schedule(features=Knobs(block_rows=8), without=("split_dense",)), tmp_path)
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
-    assert "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached, grain_rows 0; dense: lanes " in text
+    assert (
+        "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached, grain_rows 0, threads 0; dense: lanes " in text
+    )
     assert "; without split_dense" in text
 
 
 @pytest.mark.parametrize(
-    "values", [{"block_rows": 0}, {"queue_ids": 121}, {"queue_ids": True}, {"prefetch": 1}, {"intermediates": "lost"}], ids=str
+    "values",
+    [{"block_rows": 0}, {"threads": 1025}, {"queue_ids": 121}, {"queue_ids": True}, {"prefetch": 1}, {"intermediates": "lost"}],
+    ids=str,
 )
 def test_knobs_that_no_kernel_can_have_are_refused(values: dict):
     with pytest.raises(ValueError, match=next(iter(values))):

@@ -89,7 +89,8 @@ def samples_text(manifest: Manifest) -> str:
 def _schedule(manifest: Manifest) -> str:
     """The knobs of the feature kernels, those of dense layers in short, and the passes that were left out."""
     features = ", ".join(f"{name} {value}" for name, value in manifest.schedule.get("features", {}).items())
-    dense = ", ".join(f"{name} {manifest.schedule.get('dense', {}).get(name, '-')}" for name in SHOWN_TILES)
+    tiles = manifest.schedule.get("dense", {})
+    dense = "by TVM's rules" if tiles is None else ", ".join(f"{name} {tiles.get(name, '-')}" for name in SHOWN_TILES)
     without = ", ".join(manifest.schedule.get("without", []))
     return f"features: {features}; dense: {dense}{f'; without {without}' if without else ''}"
 
