@@ -25,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden texts instead of comparing with them")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` the tests of a file stay together, for its fixtures; those of a file that says APART do not."""
+    for item in items:
+        is_apart = getattr(getattr(item, "module", None), "APART", False)
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if is_apart else str(item.path)))
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """`golden(name, text)` asserts that tests/golden/<name> holds `text`, or writes it with --update-golden."""
