@@ -11,6 +11,7 @@ from tvm import relax
 
 from te_schedules.column_group import kernel, op, op_sequences, padded, sinks
 from te_schedules.column_group.copies import Copy
+from te_schedules.column_group.filled import FilledPool, FirstElements, FirstRow
 from te_schedules.column_group.joint import Joint, family, suffix
 from te_schedules.column_group.layout import Use
 from te_schedules.column_group.pool import Pool
@@ -188,9 +189,14 @@ class ColumnKernel:
         if stack not in self.stacks:
             self.stacks.append(stack)
         combiner, name, form = str(value.attrs["combiner"]), f"stack{self.stacks.index(stack)}", op.table_format(value)
+        pooling = "sum" if combiner == op.FIRST else combiner
         if op.is_call(value, op_sequences.LOOKUP):
-            return padded.PaddedEmbeddings(combiner, name, form, int(value.attrs["length"]))
-        return Pool(combiner, name, form)
+            elements = padded.PaddedEmbeddings(pooling, name, form, int(value.attrs["length"]))
+            return FirstElements(elements) if combiner == op.FIRST else elements
+        pool = Pool(pooling, name, form)
+        if combiner == op.FIRST:
+            return FirstRow(pool)
+        return FilledPool(pool, int(value.attrs["filled"])) if "filled" in value.attrs else pool
 
     def prim_func(self, name: str):
         """The kernel."""

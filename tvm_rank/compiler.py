@@ -19,7 +19,7 @@ from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, this_build
 from tvm_rank.config.load import load_config
 from tvm_rank.config.spec import FeatureConfig
-from tvm_rank.errors import ModelError, TargetError
+from tvm_rank.errors import TargetError
 from tvm_rank.features import BLOCK_ROWS
 from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
@@ -107,10 +107,11 @@ def _with_samples(artifact: Artifact, maker: _Maker, model: Any, samples: Sample
     brought, graph, stored = maker.brought, maker.graph, maker.stored
     sampled = Sampled(
         config=brought.given,
-        bindings=brought.bindings,
+        bindings=brought.of_file,
         stacks=brought.stacks,
         tables=brought.tables,
         model=model,
+        model_tables=tuple(brought.dense.tables),
         uses=(*graph.request_uses, *graph.item_uses),
         items=None if stored is None else stored.items,
         key="" if stored is None else stored.entry.key,
@@ -182,6 +183,7 @@ class _Brought:
     links: BuiltLinks
     dense: DenseModel
     bindings: tuple[Binding, ...]
+    of_file: tuple[Binding, ...]  # of the inputs that the file has, for those who run it as it is
     tables: Mapping[str, np.ndarray]
     stacks: tuple[Stack, ...]
 
@@ -191,10 +193,10 @@ def _read(
 ) -> _Brought:
     """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables. `reading`: the
     keyword arguments of `load_config`."""
-    from tvm_rank.frontend.binding import bind_inputs, table_needs
+    from tvm_rank.frontend.binding import bind_inputs, bind_lookups, table_needs
     from tvm_rank.frontend.links import build_links
     from tvm_rank.frontend.onnx_model import import_model
-    from tvm_rank.frontend.tables import check_tables, open_tables, plan_stacks, table_precisions
+    from tvm_rank.frontend.tables import open_needed, plan_stacks, table_precisions
     from tvm_rank.frontend.unused_inputs import without_unused_inputs
 
     given = load_config(features, **reading)
@@ -202,15 +204,12 @@ def _read(
     host = plan_host(last)
     config = host.config
     dense = import_model(model)
-    bindings = bind_inputs(dense.inputs, config, dense.source)
+    of_file = bind_inputs(dense.given, config, dense.source)
     dense = without_unused_inputs(dense)
-    bindings = tuple(binding for binding in bindings if binding.input in dense.inputs)
+    bindings = bind_lookups(dense.inputs, of_file)
+    read = {entry.lookup.ids if entry.lookup else entry.name for entry in dense.inputs}
     needs = table_needs(bindings, config.source)
-    if needs and tables is None:
-        names = ", ".join(list(needs)[:5]) + (", ..." if len(needs) > 5 else "")
-        raise ModelError(config.source, [f"the features look up {len(needs)} table(s) ({names}); give them as `tables`"])
-    opened = open_tables(tables) if tables is not None else {}
-    check_tables(opened, needs, allow_extra=True)
+    opened = open_needed(tables, needs, dense.tables, config.source)
     return _Brought(
         given=given,
         config=config,
@@ -218,6 +217,7 @@ def _read(
         links=build_links(links),
         dense=dense,
         bindings=bindings,
+        of_file=tuple(binding for binding in of_file if binding.input.name in read),
         tables=opened,
         stacks=plan_stacks(needs, opened, table_precisions(table_precision, needs)),
     )

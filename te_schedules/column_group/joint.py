@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from te_schedules.column_group.filled import FilledPool, FirstElements, FirstRow
 from te_schedules.column_group.padded import ElementCounts, PaddedEmbeddings, PaddedIds, read_elements
 from te_schedules.column_group.pool import Pool
 from te_schedules.column_group.rows import Place, read_ids
 from te_schedules.column_group.sinks import FirstId
 
-OF_ROWS, OF_ELEMENTS = (Pool, FirstId), (PaddedEmbeddings, PaddedIds, ElementCounts)
+OF_ROWS, OF_ELEMENTS = (Pool, FirstRow, FilledPool, FirstId), (PaddedEmbeddings, FirstElements, PaddedIds, ElementCounts)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
                                                            ids: (values int64 ragged, lengths (rows,) int32[, weights float32]), or
                                                            texts: (bytes uint8 ragged, lengths (rows,) int32), for other features only, or, of a
                                                            sequence, numbers: (float32 (elements, dimension), lengths (rows,) int32)
-    rank.lookup(ids, stack)                             -> pooled embeddings (rows, dim) float32
+    rank.lookup(ids, stack)                             -> pooled embeddings (rows, dim) float32; combiner `first`: the row of the first id,
+                                                           or of id 0; `filled`: as if a row had so many ids, 0 for those that it lacks
     rank.first_id(ids)                                  -> (rows, 1) int64
 
 `columns` is a descriptor table (fields, WORDS) int64 (`te_schedules/column.py`), `rows` a shape of one dimension, `stack` a stacked
@@ -32,6 +33,7 @@ from te_schedules.feature import OPERATORS, Column
 from te_schedules.operator import define
 
 LOOKUP, FIRST_ID = "rank.lookup", "rank.first_id"
+FIRST = "first"  # a combiner
 
 
 def _untuple(value):
@@ -112,9 +114,12 @@ def feature(columns: relax.Expr, rows, column: Column, inputs: Sequence[relax.Ex
     )
 
 
-def lookup(ids: relax.Expr, stack: relax.Expr, form: TableFormat, *, combiner: str, table: str, table_row: int) -> relax.Call:
+def lookup(
+    ids: relax.Expr, stack: relax.Expr, form: TableFormat, *, combiner: str, table: str, table_row: int, filled: int = 0
+) -> relax.Call:
     """Pooled rows of `table`, which begins at row `table_row` of the stack, whose rows have the form `form`."""
-    attrs = _attrs(combiner=combiner, table=table, table_row=table_row, precision=form.precision, dim=form.dim)
+    more = {"filled": filled} if filled else {}
+    attrs = _attrs(combiner=combiner, table=table, table_row=table_row, precision=form.precision, dim=form.dim, **more)
     return relax.Call(_LOOKUP, [ids, stack], attrs=attrs)
 
 

@@ -1,6 +1,7 @@
 """Relax operators that give the elements of a sequence feature to the dense model, padded to a fixed length.
 
-    rank.sequence_lookup(ids, stack)   -> embeddings (rows, length, dim) float32, zeros behind the last element
+    rank.sequence_lookup(ids, stack)   -> embeddings (rows, length, dim) float32, zeros behind the last element; combiner `first`: the row of
+                                          the first id of each element, of id 0 where there is none and behind the last element
     rank.sequence_ids(ids)             -> the first id of each element (rows, length) int64, 0 behind the last element
     rank.sequence_numbers(numbers)     -> (rows, length, dimension) float32, zeros behind the last element
     rank.sequence_length(values)       -> how many elements each row has (rows, 1) int64

@@ -36,7 +36,7 @@ def compare(model: onnx.ModelProto, *, batches: tuple[int, ...] = BATCHES, ids: 
 
     Integer inputs are drawn from 0 to ids - 1. Returns the imported model.
     """
-    dense = import_model(model)
+    dense = import_model(model, keep_lookups=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         machine = tvm.relax.VirtualMachine(tvm.compile(dense.mod, target="llvm"), tvm.cpu())

@@ -116,7 +116,7 @@ def test_a_combination_of_both_sides_has_a_row_per_item():
 
 def test_an_id_input_without_a_second_axis_is_a_vector():
     text = "(int64[N] city, int64[N, 1] brand) => (float[N, 2] a, float[N, 1, 2] b) { a = Gather (w, city) b = Gather (w, brand) }"
-    model = import_model(parsed(text, {"w": weight(ROWS, 2)}))
+    model = import_model(parsed(text, {"w": weight(ROWS, 2)}), keep_lookups=True)
     graph = graph_of([bucket("city", "user:city"), bucket("brand", "item:brand")], model)
     assert calls(graph)[:4] == ["rank.id_feature", "rank.first_id R", "take N", "squeeze N"]
     assert calls(graph)[4:6] == ["rank.id_feature", "rank.first_id N"]

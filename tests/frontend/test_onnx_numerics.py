@@ -58,14 +58,14 @@ def test_attributes_that_became_inputs_in_opset_13_are_read():
 
 def test_an_index_of_the_last_rows_may_be_written_as_negative():
     model = parsed("(int64[N] x) => (float[N, 4] y) { y = Gather(table, x) }", {"table": weight(5, 4)})
-    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model).mod, target="llvm"), tvm.cpu())
+    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model, keep_lookups=True).mod, target="llvm"), tvm.cpu())
     got = machine["main"](tvm.runtime.tensor(np.array([-1, -5, 4, 0])))[0].numpy()
     np.testing.assert_array_equal(got, weight(5, 4)[[4, 0, 4, 0]])
 
 
 def test_an_index_outside_of_a_table_reads_inside_of_it():
     model = parsed("(int64[N] x) => (float[N, 4] y) { y = Gather(table, x) }", {"table": weight(5, 4)})
-    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model).mod, target="llvm"), tvm.cpu())
+    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model, keep_lookups=True).mod, target="llvm"), tvm.cpu())
     got = machine["main"](tvm.runtime.tensor(np.array([5, 2**62, -(2**62)])))[0].numpy()
     np.testing.assert_array_equal(got, weight(5, 4)[np.array([5, 2**62, -(2**62)]) % 5])
 

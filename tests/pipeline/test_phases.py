@@ -8,10 +8,10 @@ from tvm import relax
 
 from tvm_rank import pipeline, zoo
 from tvm_rank.config.load import load_config
-from tvm_rank.frontend.binding import bind_inputs, table_needs
+from tvm_rank.frontend.binding import bind_inputs, bind_lookups, table_needs
 from tvm_rank.frontend.graph import RankGraph, build_graph
 from tvm_rank.frontend.onnx_model import import_model
-from tvm_rank.frontend.tables import open_tables, plan_stacks
+from tvm_rank.frontend.tables import open_needed, plan_stacks
 from tvm_rank.target import resolve
 
 WITH_NUMPY = [name for name, model in zoo.MODELS.items() if model.dense]  # the others are compiled by tests/zoo
@@ -20,8 +20,11 @@ WITH_NUMPY = [name for name, model in zoo.MODELS.items() if model.dense]  # the 
 def graph_of(workload: zoo.Workload) -> RankGraph:
     """The graph of a workload, before any pass."""
     config, dense = load_config(workload.features), import_model(workload.model)
-    bindings = bind_inputs(dense.inputs, config, dense.source)
-    return build_graph(config, bindings, plan_stacks(table_needs(bindings), open_tables(workload.tables)), dense)
+    bindings = bind_lookups(dense.inputs, bind_inputs(dense.given, config, dense.source))
+    needs = table_needs(bindings)
+    return build_graph(
+        config, bindings, plan_stacks(needs, open_needed(workload.tables, needs, dense.tables, config.source)), dense
+    )
 
 
 @pytest.mark.parametrize("target", ["cpu", "sapphirerapids", "aarch64"])  # of each kind of vectors one

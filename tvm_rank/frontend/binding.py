@@ -15,7 +15,7 @@ from tvm_rank.frontend.sequence_binding import MASK, SUFFIXES, element_problems,
 from tvm_rank.frontend.sequence_binding import id_problems as element_id_problems
 from tvm_rank.frontend.tables import TableNeed
 
-Kind = Literal["value", "id", "elements", "element_ids", "mask", "length"]
+Kind = Literal["value", "id", "elements", "element_ids", "mask", "length", "lookup"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Binding:
     kind "elements": float32 (N, L, d), the embeddings or numbers of the elements of sequences, side by side along d, zeros behind.
     kind "element_ids": int64 (N, L), the ids of the elements of the one sequence, 0 behind.
     kind "mask": float32 or int64 (N, L), 1 where `features[0]` has an element. kind "length": (N) or (N, 1), how many it has.
+    kind "lookup": float32 (N, d) or (N, L, d), what `input.lookup` says of the ids of the one feature in `features`.
     """
 
     input: ModelInput
@@ -54,6 +55,15 @@ def bind_inputs(model_inputs: Sequence[ModelInput], config: FeatureConfig, sourc
     return tuple(bindings)
 
 
+def bind_lookups(model_inputs: Sequence[ModelInput], given: Sequence[Binding]) -> tuple[Binding, ...]:
+    """One binding per input of a model whose lookups were taken out, from those of the file's own inputs."""
+    by_name = {binding.input.name: binding for binding in given}
+    return tuple(
+        Binding(input=entry, kind="lookup", features=by_name[entry.lookup.ids].features) if entry.lookup else by_name[entry.name]
+        for entry in model_inputs
+    )
+
+
 def feature_width(feature: Feature) -> int | None:
     """The number of float32 values that the feature adds to a float input, or None when it has none (ids, no embedding)."""
     if feature.embedding is not None:
@@ -64,11 +74,13 @@ def feature_width(feature: Feature) -> int | None:
 
 
 def table_needs(bindings: Iterable[Binding], source: str = "features") -> dict[str, TableNeed]:
-    """{table: what is asked of it} over the features with an embedding that feed a float input, in order of first use.
+    """{table: what is asked of it} over the features with an embedding that feed a float input, in order of first use, then over the
+    lookups of the model itself.
 
     Features that share a table must agree on its width; its id space is the largest of theirs. Raises ModelError otherwise.
     """
     users: dict[str, dict[str, Feature]] = {}
+    bindings = tuple(bindings)
     for binding in bindings:
         for feature in binding.features:
             if binding.kind in ("value", "elements") and feature.embedding is not None:
@@ -84,8 +96,29 @@ def table_needs(bindings: Iterable[Binding], source: str = "features") -> dict[s
             continue
         space = max(f.bucketizer.id_space for f in features.values() if f.bucketizer)
         needs[table] = TableNeed(dim=next(iter(dims.values())), id_space=space, used_by=tuple(features))
+    for table, own in _model_tables(bindings).items():
+        if table in users:
+            problems.append(f"table '{table}' of the features has the name of one inside of the model; rename either")
+        needs[table] = own
     if problems:
         raise ModelError(source, problems)
+    return needs
+
+
+def _model_tables(bindings: Iterable[Binding]) -> dict[str, TableNeed]:
+    """What the lookups of the model ask of its tables, which are as wide as the file has them."""
+    needs: dict[str, TableNeed] = {}
+    for binding in bindings:
+        if binding.input.lookup is None:
+            continue
+        (feature,) = binding.features
+        assert feature.bucketizer is not None, "the binding of the ids has seen that it makes ids"
+        before = needs.get(binding.input.lookup.table)
+        needs[binding.input.lookup.table] = TableNeed(
+            dim=binding.input.shape[-1],
+            id_space=max(feature.bucketizer.id_space, before.id_space if before else 0),
+            used_by=(*(before.used_by if before else ()), feature.name),
+        )
     return needs
 
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import tvm
@@ -123,6 +124,8 @@ class _Builder:
         """The value of a model input: runs of features of one side, side by side along the last axis."""
         if binding.kind in ("mask", "length"):
             return self._beside(binding)
+        if binding.kind == "lookup":
+            return self._model_lookup(binding)
         runs = []
         axis = 2 if binding.kind == "elements" else 1
         for is_request, members in groupby(binding.features, key=lambda feature: feature.is_request):
@@ -158,6 +161,19 @@ class _Builder:
         return op_sequences.lookup(
             values, stack, form, combiner=embedding.combiner, table=embedding.table, table_row=row, length=length
         )
+
+    def _model_lookup(self, binding: Binding) -> relax.Expr:
+        """Rows of a table that was inside of the model, by the ids that a feature gives."""
+        (feature,), entry, lookup = binding.features, binding.input, binding.input.lookup
+        assert lookup is not None, "of this kind"
+        row, stack, form = self.tables[lookup.table]
+        ids = self._emit(feature.name, feature.is_request)
+        place: dict[str, Any] = {"combiner": lookup.combiner, "table": lookup.table, "table_row": row}
+        if len(entry.shape) == 2:
+            found = self.bb.emit(op_sequences.lookup(ids, stack, form, length=entry.shape[0], **place))
+        else:
+            found = self.bb.emit(op.lookup(ids, stack, form, filled=lookup.filled, **place))
+        return self.bb.emit(relax.op.take(found, self.item_request, axis=0, mode="clip")) if feature.is_request else found
 
     def _beside(self, binding: Binding) -> relax.Expr:
         """How many elements a sequence has, or where it has one."""

@@ -9,6 +9,7 @@ import os
 import warnings
 from typing import Any
 
+import numpy as np
 import onnx
 import tvm
 import tvm_ffi
@@ -27,6 +28,7 @@ from tvm_rank.errors import ModelError
 from tvm_rank.frontend.dense_model import DenseModel, ModelInput
 from tvm_rank.frontend.onnx_converters import Importer, converter_names
 from tvm_rank.frontend.onnx_file import PROTOBUF_LIMIT, checker_finding, opset_of, read_model, shape_finding
+from tvm_rank.frontend.onnx_lookups import take_lookups
 from tvm_rank.frontend.onnx_operators import unsupported_operators
 from tvm_rank.frontend.onnx_prepare import constants_to_initializers, inline_constant_branches, inline_functions, safe_names
 from tvm_rank.frontend.onnx_signature import read_signature, share_batch, with_table_rows
@@ -35,10 +37,13 @@ from tvm_rank.frontend.onnx_values import NotConvertible
 __all__ = ["DenseModel", "ModelInput", "import_model"]
 
 
-def import_model(model: onnx.ModelProto | str | os.PathLike[str], *, name: str | None = None) -> DenseModel:
+def import_model(
+    model: onnx.ModelProto | str | os.PathLike[str], *, name: str | None = None, keep_lookups: bool = False
+) -> DenseModel:
     """The dense model of an ONNX file, with all graph inputs and outputs (N, ...) over one symbolic batch N.
 
-    `name` replaces the path, or the name of the graph, in messages. The model that is passed in is not changed. Accepted are
+    `name` replaces the path, or the name of the graph, in messages. Lookups in tables of the model become inputs (`ModelInput.lookup`),
+    unless `keep_lookups`. The model that is passed in is not changed. Accepted are
     opsets 11 to 23, float32 and int64 inputs with a dynamic first axis and fixed other axes. An operator that needs no
     decision is imported as ONNX specifies it, but: Squeeze without axes never drops the batch, and an index of Gather that is
     out of range wraps around where ONNX Runtime would fail.
@@ -57,12 +62,15 @@ def import_model(model: onnx.ModelProto | str | os.PathLike[str], *, name: str |
     if problems:
         raise ModelError(source, problems)
     share_batch(proto)
+    inputs = given = with_table_rows(inputs, proto)
+    tables: dict[str, np.ndarray] = {}
+    if not keep_lookups:
+        inputs, tables = take_lookups(proto, inputs)
     if finding := shape_finding(proto):
         raise ModelError(source, [finding])
-    inputs = with_table_rows(inputs, proto)
     mod = _clean(_convert(proto, safe_names(proto), source))
     _check_outputs(mod, proto, outputs, source)
-    return DenseModel(source=source, inputs=inputs, outputs=outputs, mod=mod)
+    return DenseModel(source=source, inputs=inputs, outputs=outputs, mod=mod, given=given, tables=tables)
 
 
 def _convert(proto: onnx.ModelProto, nodes: dict[str, str], source: str) -> tvm.IRModule:

@@ -142,6 +142,23 @@ def check_tables(
         raise ModelError(source, problems)
 
 
+def open_needed(
+    tables: str | os.PathLike[str] | Mapping[str, np.ndarray] | None,
+    needs: Mapping[str, TableNeed],
+    of_model: Mapping[str, np.ndarray],
+    source: str,
+) -> dict[str, np.ndarray]:
+    """All tables by name: those that were inside of the model, and what `tables` has (`open_tables`); every one in `needs` is among them
+    and fits. Raises ModelError; `source` names the configuration."""
+    outside = [name for name in needs if name not in of_model]
+    if outside and tables is None:
+        names = ", ".join(outside[:5]) + (", ..." if len(outside) > 5 else "")
+        raise ModelError(source, [f"the features look up {len(outside)} table(s) ({names}); give them as `tables`"])
+    opened = {**(open_tables(tables) if tables is not None else {}), **of_model}
+    check_tables(opened, needs, allow_extra=True)
+    return opened
+
+
 def table_precisions(wanted: str | Mapping[str, str], names: Collection[str]) -> dict[str, str]:
     """{table: precision} of all tables. wanted: one for all, or {table: precision}, where OTHERS stands for those that it does not name
     (else fp32). Raises RankError with all that is wrong."""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.frontend.binding import Binding
@@ -27,7 +28,8 @@ class NoScores(Exception):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Definition:
     """What scores are computed from: the features that the model reads and those that they read, the inputs of the model, its tables with
-    the stacks that hold them, and the ONNX model as it was given; `outputs` maps each of its outputs to dtype and shape."""
+    the stacks that hold them, and the ONNX model as it was given; `outputs` maps each of its outputs to dtype and shape; `model_tables` are
+    those of the tables that are initializers of the model."""
 
     config: FeatureConfig
     bindings: Sequence[Binding]
@@ -35,6 +37,7 @@ class Definition:
     tables: Mapping[str, np.ndarray]
     model: Any
     outputs: Mapping[str, tuple[str, tuple[int | str, ...]]]
+    model_tables: tuple[str, ...] = ()
 
 
 def expected_scores(definition: Definition, outputs: Mapping[str, FeatureOutput], rows: int) -> dict[str, np.ndarray]:
@@ -44,7 +47,8 @@ def expected_scores(definition: Definition, outputs: Mapping[str, FeatureOutput]
     def table(name: str) -> np.ndarray:
         return cast(np.ndarray, _StoredTable(definition.tables[name], precisions[name]))
 
-    return _evaluated(definition, model_inputs(definition.bindings, outputs, rows, table), rows)
+    kept = {name: table(name)[:] for name in definition.model_tables if precisions.get(name, FP32) != FP32}
+    return _evaluated(definition, model_inputs(definition.bindings, outputs, rows, table), rows, kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +70,15 @@ class _StoredTable:
             return decode(encode(rows, self.precision), self.precision, self.shape[1])
 
 
-def _evaluated(definition: Definition, inputs: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    """The outputs of the ONNX model, in the dtypes and shapes that the artifact has."""
+def _evaluated(
+    definition: Definition, inputs: Mapping[str, np.ndarray], rows: int, kept: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The outputs of the ONNX model, in the dtypes and shapes that the artifact has; `kept`: its tables as their precision has them."""
     from onnx.reference import ReferenceEvaluator
 
     proto, _ = read_model(definition.model)
+    for name, array in kept.items():
+        _put(proto, name, array)
     given = dict(inputs)
     for entry in proto.graph.input:  # inputs that the model declares and does not read
         if entry.name not in given and entry.name not in {tensor.name for tensor in proto.graph.initializer}:
@@ -90,6 +98,13 @@ def _evaluated(definition: Definition, inputs: Mapping[str, np.ndarray], rows: i
             )
         scores[name] = np.ascontiguousarray(array, dtype)
     return scores
+
+
+def _put(proto: onnx.ModelProto, name: str, table: np.ndarray) -> None:
+    """Give an initializer, or what a Constant makes, the numbers of a table (rows, d), in its own shape."""
+    constants = (a.t for node in proto.graph.node if name in node.output for a in node.attribute if a.name == "value")
+    for tensor in (*(t for t in proto.graph.initializer if t.name == name), *constants):
+        tensor.CopyFrom(numpy_helper.from_array(table.reshape(tuple(tensor.dims)), tensor.name))
 
 
 def _zeros(entry: onnx.ValueInfoProto, rows: int) -> np.ndarray:

@@ -37,7 +37,8 @@ SLACK = 2.0  # times the largest difference that was seen: other machines round 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sampled:
     """What samples are made for: the configuration as it was given, the bindings of the model's inputs, and where the numbers are; `uses`:
-    the fields that the kernels of the model read; `items`: the columns of the store's items by name, under the key column `key`."""
+    the fields that the kernels of the model read; `model_tables`: the tables that were inside of the model;
+    `items`: the columns of the store's items by name, under the key column `key`."""
 
     config: FeatureConfig
     bindings: Sequence[Binding]
@@ -45,6 +46,7 @@ class Sampled:
     tables: Mapping[str, np.ndarray]
     model: Any
     uses: Sequence[FieldUse]
+    model_tables: tuple[str, ...] = ()
     items: Mapping[str, pa.Array] | None = None
     key: str = ""
 
@@ -63,6 +65,7 @@ class Sampled:
             stacks=self.stacks,
             tables=self.tables,
             model=self.model,
+            model_tables=self.model_tables,
             outputs=artifact.manifest.output_shapes,
         )
 
