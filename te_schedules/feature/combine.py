@@ -15,7 +15,8 @@ Expr = Any
 COMBINERS = ("sum", "mean", "min", "max", "count", "gap_min", "gap_max")
 
 
-def _is(code, *names: str):
+def is_one_of(code, *names: str):
+    """Condition: the code is the place of one of these combiners."""
     wanted = code == T.int64(COMBINERS.index(names[0]))
     for name in names[1:]:
         wanted = T.Or(wanted, code == T.int64(COMBINERS.index(name)))
@@ -28,10 +29,10 @@ def add(code, total, previous, index, value) -> Expr:
     code: the place of the combiner in COMBINERS (int64)
     """
     result = intrin.local("float64", total)
-    with T.If(_is(code, "sum", "mean")):
+    with T.If(is_one_of(code, "sum", "mean")):
         with T.Then():
             intrin.assign(result, total + value)
-        with T.Else(), T.If(_is(code, "count")):
+        with T.Else(), T.If(is_one_of(code, "count")):
             with T.Then():
                 intrin.assign(result, total + T.float64(1))
             with T.Else():
@@ -41,10 +42,10 @@ def add(code, total, previous, index, value) -> Expr:
 
 def _keep(code, result, total, previous, index, value) -> None:
     """One of the numbers, or one of their gaps: the smallest or the largest so far."""
-    gaps = intrin.let(_is(code, "gap_min", "gap_max"))
+    gaps = intrin.let(is_one_of(code, "gap_min", "gap_max"))
     candidate = intrin.let(T.if_then_else(gaps, T.fabs(value - previous), value))
     first = intrin.let(T.Select(gaps, T.int64(1), T.int64(0)))
-    better = T.if_then_else(_is(code, "min", "gap_min"), candidate < total, candidate > total)
+    better = T.if_then_else(is_one_of(code, "min", "gap_min"), candidate < total, candidate > total)
     with T.If(T.Or(index == first, better)), T.Then():
         intrin.assign(result, candidate)
     with T.If(index < first), T.Then():
@@ -53,4 +54,4 @@ def _keep(code, result, total, previous, index, value) -> None:
 
 def finish(code, total, count) -> Expr:
     """The combined number of `count` (int64, at least 1) numbers."""
-    return T.if_then_else(_is(code, "mean"), total / T.cast(count, "float64"), total)
+    return T.if_then_else(is_one_of(code, "mean"), total / T.cast(count, "float64"), total)

@@ -5,7 +5,7 @@ The definition is `tvm_rank/ops/lookup_feature.py`. The map is read once for all
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,11 +16,14 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import combine, normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Pieces
-from te_schedules.feature.kind import TextOrNumberKind
+from te_schedules.feature.kind import Column, TextOrNumberKind
+from te_schedules.feature.lookup_totals import TOTALS, totals
 from te_schedules.map_rows import MapRow, map_separators
+from te_schedules.procedure import Procedure
 from te_schedules.scratch import Scratch
 from te_schedules.text import parse_float
 from te_schedules.tokens import Text, find_byte, find_field_splits, for_each_token
+from te_schedules.word_pairs import WORD_PAIRS
 
 MAP, KEY = 0, 1
 PART = ord(",")  # between the numbers of a value of several
@@ -47,6 +50,17 @@ class LookupKind(TextOrNumberKind):
 
     stem: ClassVar[str] = "lookup_feature"
 
+    @classmethod
+    def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
+        """Totals of many rows."""
+        has_totals = any(isinstance(column.kind, cls) and column.kind.has_totals for column in columns)
+        return [WORD_PAIRS, TOTALS] if has_totals else []
+
+    @property
+    def has_totals(self) -> bool:
+        """True where a row makes one number of all hits."""
+        return not self.discrete and self.single and not self.vector
+
     @property
     def inputs(self) -> int:
         """Map and key."""
@@ -70,6 +84,8 @@ class LookupKind(TextOrNumberKind):
         find_field_splits(scope.fields[MAP], first_row, end_row, map_separators(scope))
         find_field_splits(scope.fields[KEY], first_row, end_row, separators(scope))
         scope.map_row = MapRow(scope, scope.fields[MAP], map_separators(scope))
+        if self.has_totals and not intrin.on_gpu():
+            scope.state = totals(scope, scope.fields[MAP], scope.fields[KEY], first_row, end_row)
         if self.vector:
             scope.totals = Scratch(scope)
             scope.totals.ensure(intrin.let(scope.int("dimension") * T.int64(16)))
@@ -130,9 +146,26 @@ class LookupKind(TextOrNumberKind):
         """Emit `write` for the numbers that the hits of a row give; gives how many hits there are."""
         if self.vector:
             return _Vectors(self, scope).emit(row, write)
-        map_row = scope.map_row
-        total, previous = intrin.local("float64", 0.0), intrin.local("float64", 0.0)
-        hits = intrin.local("int64", 0)
+        total, hits = intrin.local("float64", 0.0), intrin.local("int64", 0)
+        if scope.state is None:
+            self._each_value(scope, row, write, (total, hits))
+        else:
+            with T.If(scope.state.are_there):
+                with T.Then():
+                    for target, made in zip((total, hits), scope.state.of(row, "float64", "int64"), strict=True):
+                        intrin.assign(target, made)
+                with T.Else():
+                    self._each_value(scope, row, write, (total, hits))
+        if self.single:
+            with T.If(hits[0] > T.int64(0)), T.Then():
+                number = intrin.let(combine.finish(scope.int("combiner"), total[0], hits[0]))
+                write(T.int64(0), self.normalized(scope, number))
+        return intrin.let(hits[0])
+
+    def _each_value(self, scope, row, write, state) -> None:
+        """Emit the walk over the hits of a row: `write` for each, or all of them combined in `state` (total, hits)."""
+        map_row, (total, hits) = scope.map_row, state
+        previous = intrin.local("float64", 0.0)
 
         def key_of_map(_key: Text, number) -> None:
             with T.If(number >= T.int64(0)), T.Then():
@@ -146,11 +179,6 @@ class LookupKind(TextOrNumberKind):
                     intrin.assign(hits, hits[0] + T.int64(1))
 
         self._each_key(scope, row, key_of_map)
-        if self.single:
-            with T.If(hits[0] > T.int64(0)), T.Then():
-                number = intrin.let(combine.finish(scope.int("combiner"), total[0], hits[0]))
-                write(T.int64(0), self.normalized(scope, number))
-        return intrin.let(hits[0])
 
     def normalized(self, scope, number):
         """A float64 as the float32 of the output."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,11 +12,14 @@ from te_schedules import bucketize, intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize, overlap_words
 from te_schedules.feature.id_feature import separators
-from te_schedules.feature.kind import TextOrNumberKind
+from te_schedules.feature.kind import Column, TextOrNumberKind
+from te_schedules.feature.overlap_counts import COUNTS, counts
 from te_schedules.feature.overlap_terms import FEW_TERMS, QUERY, TITLE, Table, Terms, when
 from te_schedules.feature.overlap_words import WORDS, Words
+from te_schedules.procedure import Procedure
 from te_schedules.text import equal
 from te_schedules.tokens import Text, find_splits
+from te_schedules.word_pairs import WORD_PAIRS
 
 
 def _query_common_ratio(terms: Terms, query_count, title_count):
@@ -173,6 +176,12 @@ class OverlapKind(TextOrNumberKind):
 
     stem: ClassVar[str] = "overlap_feature"
 
+    @classmethod
+    def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
+        """Counts of many rows."""
+        counted = any(isinstance(kind := column.kind, cls) and kind.method in COMMON for column in columns)
+        return [WORD_PAIRS, COUNTS] if counted else []
+
     @property
     def inputs(self) -> int:
         """Query and title."""
@@ -195,6 +204,8 @@ class OverlapKind(TextOrNumberKind):
         scope.bind("normalizer_at", "missing_at")
         if self.bucketized:
             scope.bind("boundaries_at", "boundaries_count")
+        if self.method in COMMON and not intrin.on_gpu():
+            scope.state = counts(scope, [scope.fields[side] for side in COMMON[self.method]], first_row, end_row)
 
     def emit_ids(self, scope, row, accept) -> None:
         """Emit the ids of one row."""
@@ -243,22 +254,35 @@ class OverlapKind(TextOrNumberKind):
                 intrin.assign(number, METHODS[self.method](terms, query_count, title_count))
                 intrin.assign(found, 1)
 
-        if self.method in COMMON:
-            most = [terms.most(side) for side in (QUERY, TITLE)]
-            few = T.And(most[QUERY] <= T.int64(FEW_TERMS), most[TITLE] <= T.int64(FEW_TERMS))
-            with T.If(few):
+        if self.method not in COMMON:
+            measured()
+        elif scope.state is None:
+            self._few_or(terms, measured, number, found)
+        else:
+            with T.If(scope.state.are_there):
                 with T.Then():
-                    side, other = COMMON[self.method]
-                    count, other_count, common = terms.common_of_few(side, other, most[other])
-                    with T.If(T.And(count > T.int64(0), other_count > T.int64(0))), T.Then():
+                    count, common = scope.state.of(row, "int64", "int64")
+                    with T.If(count > T.int64(0)), T.Then():
                         intrin.assign(number, _ratio(common, count))
                         intrin.assign(found, 1)
                 with T.Else():
-                    measured()
-        else:
-            measured()
+                    self._few_or(terms, measured, number, found)
         value = intrin.local("float32", scope.float("missing"))
         with T.If(found[0] == T.int64(1)), T.Then():
             result = intrin.let(number[0])
             intrin.assign(value, normalize.emit(self.normalizer, result, lambda k: scope.float("normalizer", k), "float32"))
         return intrin.let(value[0])
+
+    def _few_or(self, terms: Terms, measured: Callable[[], None], number, found) -> None:
+        """Set `number` and `found` by reading each side once, where a row has few terms; else emit `measured`."""
+        most = [terms.most(side) for side in (QUERY, TITLE)]
+        few = T.And(most[QUERY] <= T.int64(FEW_TERMS), most[TITLE] <= T.int64(FEW_TERMS))
+        with T.If(few):
+            with T.Then():
+                side, other = COMMON[self.method]
+                count, other_count, common = terms.common_of_few(side, other, most[other])
+                with T.If(T.And(count > T.int64(0), other_count > T.int64(0))), T.Then():
+                    intrin.assign(number, _ratio(common, count))
+                    intrin.assign(found, 1)
+            with T.Else():
+                measured()

@@ -113,6 +113,14 @@ RANK_FUNCTION int64_t rank_last_equal(int64_t words, int64_t n, int64_t wanted) 
     if (((const int64_t*)words)[n - 1] == wanted) break;
   return n;
 }
+// the second of the words of a pair, and 1 + the place of the last of up to 8 pairs that is the wanted one, 0 if none is (`word_pairs.py`)
+RANK_FUNCTION uint64_t rank_high_word(uint64_t word, uint64_t n) { return rank_first_bytes(word, n < 8 ? 0 : n - 8) | n << 56; }
+RANK_FUNCTION int64_t rank_last_pair(int64_t lows, int64_t highs, int64_t n, int64_t low, int64_t high) {
+  int64_t at = n < 8 ? n : 8;
+  for (; at > 0; --at)
+    if (((const int64_t*)lows)[at - 1] == low && ((const int64_t*)highs)[at - 1] == high) break;
+  return at;
+}
 // no text is read many at a time here: all are marked, and read one by one
 RANK_FUNCTION void rank_decimals(int64_t, int64_t, int64_t, int64_t, int64_t groups, int64_t, int64_t marks) {
   for (int64_t k = 0; k < 8 * groups; ++k) ((uint8_t*)marks)[k] = 1;

@@ -14,13 +14,19 @@ from te_schedules.text import hash_std, short
 SHORT = 16  # bytes of two words
 EXACT = 8  # bytes: of two such texts of one length, equal digests mean equal texts
 
-# the bytes of a text of up to SHORT, of which more may have been read; the text itself when EXACT holds it
-_SHORT = """
+FIRST_BYTES = """
 define linkonce_odr i64 @rank_first_bytes(i64 %word, i64 %n) alwaysinline {
   %all = icmp uge i64 %n, 8 %bits = shl i64 %n, 3 %safe = and i64 %bits, 63 %above = shl i64 -1, %safe %below = xor i64 %above, -1
   %mask = select i1 %all, i64 -1, i64 %below %r = and i64 %word, %mask ret i64 %r
 }
 declare i64 @llvm.usub.sat.i64(i64, i64)
+"""
+"""A word without the bytes behind the first `n`."""
+
+# the bytes of a text of up to SHORT, of which more may have been read; the text itself when EXACT holds it
+_SHORT = (
+    FIRST_BYTES
+    + """
 define linkonce_odr i64 @rank_short_digest(i64 %a, i64 %b, i64 %n, i64 %secret) alwaysinline {
   %low = call i64 @rank_first_bytes(i64 %a, i64 %n) %rest = call i64 @llvm.usub.sat.i64(i64 %n, i64 8)
   %high = call i64 @rank_first_bytes(i64 %b, i64 %rest) %other = mul i64 %secret, -7046029254386353131
@@ -29,6 +35,7 @@ define linkonce_odr i64 @rank_short_digest(i64 %a, i64 %b, i64 %n, i64 %secret) 
   %mixed = xor i64 %m1, %m2 %exact = icmp ule i64 %n, 8 %r = select i1 %exact, i64 %low, i64 %mixed ret i64 %r
 }
 """
+)
 
 
 def keyed(text, limit, secret):
