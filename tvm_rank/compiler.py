@@ -217,7 +217,7 @@ def _read(
         links=build_links(links),
         dense=dense,
         bindings=bindings,
-        of_file=tuple(binding for binding in of_file if binding.input.name in read),
+        of_file=tuple(binding for binding in of_file if (binding.input.bag or binding.input.name) in read),
         tables=opened,
         stacks=plan_stacks(needs, opened, table_precisions(table_precision, needs)),
     )

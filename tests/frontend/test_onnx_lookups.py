@@ -123,6 +123,22 @@ def test_what_is_no_lookup_stays_a_gather(graph):
     assert "take" in operators(dense)
 
 
+WRAPPED = """(int64[N, 4] x) => (float[N, 4, 5] y) {
+    more = Add(x, rows) short = Cast<to = 6>(x) is_low = Less(short, zero) low = Cast<to = 7>(is_low) a = Mul(low, more)
+    is_high = Not(is_low) high = Cast<to = 7>(is_high) b = Mul(high, x) i = Add(a, b) y = Gather(users, i) }"""
+
+
+def test_ids_that_tensorflow_lets_count_from_the_end_are_ids():
+    """where(x < 0, x + rows, x), as tf2onnx writes it."""
+    zero = {"zero": np.array(0, np.int32)}
+    lookups = [entry.lookup for entry in import_model(model(WRAPPED, rows=np.array(ROWS), **zero)).inputs if entry.lookup]
+    assert lookups == [ModelLookup(ids="x", table="users", combiner="first")]
+    other = import_model(
+        model(WRAPPED.replace("Less(short, zero)", "Less(short, one_)"), rows=np.array(ROWS), one_=np.array(1, np.int32))
+    )
+    assert not any(entry.lookup for entry in other.inputs)
+
+
 def test_a_sum_that_is_not_over_all_ids_leaves_their_rows():
     graph = "(int64[N, 4] x) => (float[N, 4] y, float[N, 5] z) { g = Gather(items, x) y = ReduceSum<keepdims = 0>(g, two) h = Gather(users, x) "
     dense = import_model(model(graph + "z = ReduceSum<keepdims = 0>(h, one) k = Identity(h) }", two=np.array([2])))

@@ -15,7 +15,7 @@ from tvm_rank.frontend.sequence_binding import MASK, SUFFIXES, element_problems,
 from tvm_rank.frontend.sequence_binding import id_problems as element_id_problems
 from tvm_rank.frontend.tables import TableNeed
 
-Kind = Literal["value", "id", "elements", "element_ids", "mask", "length", "lookup"]
+Kind = Literal["value", "id", "elements", "element_ids", "mask", "length", "bag", "lookup"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Binding:
     kind "elements": float32 (N, L, d), the embeddings or numbers of the elements of sequences, side by side along d, zeros behind.
     kind "element_ids": int64 (N, L), the ids of the elements of the one sequence, 0 behind.
     kind "mask": float32 or int64 (N, L), 1 where `features[0]` has an element. kind "length": (N) or (N, 1), how many it has.
+    kind "bag": all ids of the one feature in `features`, where those of each row begin, or their weights: inputs of the file alone.
     kind "lookup": float32 (N, d) or (N, L, d), what `input.lookup` says of the ids of the one feature in `features`.
     """
 
@@ -43,7 +44,12 @@ def bind_inputs(model_inputs: Sequence[ModelInput], config: FeatureConfig, sourc
     """
     bindings, problems = [], []
     for entry in model_inputs:
-        features = _features_of(entry.name, config)
+        features = _features_of(entry.bag or entry.name, config)
+        if entry.bag and (entry.bag != entry.name or features):
+            found = _bag_problems(entry, features, model_inputs) if entry.bag == entry.name else []
+            problems += [f"input '{entry.name}' {problem}" for problem in found]
+            bindings += [] if found or not features else [Binding(input=entry, kind="bag", features=features)]
+            continue
         beside = () if features else _sequence_beside(entry.name, config)
         kind: Kind = _kind_of(entry, features) if not beside else "mask" if entry.name.endswith(MASK) else "length"
         found = side_problems(entry, beside) if beside else _problems(entry, kind, features, config)
@@ -191,6 +197,33 @@ def _value_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[st
     return problems
 
 
+def _bag_problems(entry: ModelInput, features: tuple[Feature, ...], inputs: Sequence[ModelInput]) -> list[str]:
+    """The problems of the ids of a bag: any number of ids of one feature, with weights if the model multiplies by weights."""
+    if len(features) > 1:
+        names = ", ".join(feature.name for feature in features)
+        return [f"is a bag of ids, but the group has {len(features)} features ({names}); make one input per feature"]
+    feature = features[0]
+    where = f"is a bag of ids, but '{feature.name}' ({feature.path})"
+    if feature.bucketizer is None:
+        return [f"{where} makes no ids; give it a bucketizer such as hash_bucket_size"]
+    has_weights = any(other.bag == entry.name and other.dtype == "float32" for other in inputs)
+    if has_weights != feature.has_weights:
+        advice = "make it weighted" if has_weights else "export the model with per_sample_weights, or take the weights away"
+        return [f"{where} is {'not ' if has_weights else ''}weighted, other than the model has it; {advice}"]
+    if entry.needs_an_id and not feature.default_value:
+        return [f"{where} may have no id in a row, for which the model has no number; give it a default_value"]
+    return _beyond_rows(entry, feature)
+
+
+def _beyond_rows(entry: ModelInput, feature: Feature) -> list[str]:
+    assert feature.bucketizer is not None, "it makes ids"
+    space = feature.bucketizer.id_space
+    if entry.rows is None or space <= entry.rows:
+        return []
+    advice = "make the id space smaller, or export the model with a larger table"
+    return [f"indexes {entry.rows} rows in the model, but the ids of '{feature.name}' run to {space - 1}; {advice}"]
+
+
 def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
     if entry.shape not in ((), (1,)):
         return [f"is int64 {shape_text(entry)}; wanted (N) or (N, 1), one id per item"]
@@ -211,8 +244,4 @@ def _id_problems(entry: ModelInput, features: tuple[Feature, ...]) -> list[str]:
         problems.append(f"{where} makes {feature.value_dim} ids per item; set value_dim to 1, or make the input float")
     if feature.has_weights:
         problems.append(f"{where} is weighted, and an id has no weight; make the input float with an embedding_dim")
-    space = feature.bucketizer.id_space
-    if entry.rows is not None and space > entry.rows:
-        advice = "make the id space smaller, or export the model with a larger table"
-        problems.append(f"indexes {entry.rows} rows in the model, but the ids of '{feature.name}' run to {space - 1}; {advice}")
-    return problems
+    return problems + _beyond_rows(entry, feature)

@@ -16,7 +16,7 @@ class ModelLookup:
     """A lookup that the file spells out: rows of one of its tables by its int64 input `ids`.
 
     combiner `first`: one row for each id · `sum`, `mean`, `max`: the rows of `filled` ids pooled, of which those that a request does not
-    give are 0. (N, L) ids without an id there are 0, as features give them.
+    give are 0; `filled` 0: all ids of a row, of which there may be none.
     """
 
     ids: str
@@ -31,7 +31,8 @@ class ModelInput:
 
     `rows` is set for an int64 input that indexes constant tables inside the model: the row count of the smallest one, so that
     ids of a larger id space can be refused before they read outside of it. `lookup` is set where the input stands for a lookup that
-    was taken out of the file.
+    was taken out of the file. `bag` is set for the inputs of a bag of ids, not of N rows: the name of that with the ids; the other int64
+    one has where each bag begins, the float32 one the weights; `needs_an_id`: the model has no number for a bag without ids.
     """
 
     name: str
@@ -39,6 +40,8 @@ class ModelInput:
     shape: tuple[int, ...]
     rows: int | None = None
     lookup: ModelLookup | None = None
+    bag: str = ""
+    needs_an_id: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,9 @@
                                   ids (N, L)            ->   input e (N, L, d)
     s = ReduceSum(e, axes [1])    ids (N, L)            ->   input s (N, d): the rows of L ids pooled; also ReduceMean, ReduceMax
 
-The table leaves the model and is one of the artifact's tables. Only ids that come as they are from an input are followed (casts and changes
-of their shape aside): a Gather of computed ids stays a Gather.
+The table leaves the model and is one of the artifact's tables. Ids that come from an input are followed through casts and changes of their
+shape, and through arithmetic with constants that changes no id of the table, as exporters write it for "a negative id counts from the end":
+ONNX's own evaluator is asked for all ids. A Gather of ids that are computed in another way stays a Gather.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from tvm_rank.frontend.onnx_operators import STANDARD_DOMAINS, walk
 
 POOLING = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 FIRST = "first"
-_SAME = ("Cast", "Identity")
-_INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+_ARITHMETIC = frozenset(
+    {"Add", "Sub", "Mul", "Mod", "Min", "Max", "Where", "Cast", "Identity", "Neg", "Abs", "Clip"}
+    | {"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Not", "And", "Or"}
+)
+MAX_PROVEN = 2**26  # rows of a table up to which all ids are tried
 
 Shape = tuple[int, ...]  # without the batch
 
@@ -69,7 +73,7 @@ class _Graph:
     """A model with what is asked about its values."""
 
     def __init__(self, model: onnx.ModelProto):
-        self.graph = model.graph
+        self.graph, self.opsets = model.graph, list(model.opset_import)
         self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
@@ -134,17 +138,17 @@ def _unused(name: str, used: set[str]) -> str:
 
 def _lookups(graph: _Graph, inputs: tuple[ModelInput, ...]) -> Iterator[_Lookup]:
     """Every Gather of rows by an input of ids, with the reduction over its ids where that is all that reads it."""
-    ids = {entry.name: (entry, entry.shape) for entry in inputs if entry.dtype == "int64" and len(entry.shape) <= 1}
+    ids = {e.name: _Ids(e, e.shape) for e in inputs if e.dtype == "int64" and len(e.shape) <= 1 and not e.lookup}
     for node in graph.graph.node:
         if node.domain not in STANDARD_DOMAINS:
             continue
-        if node.input and node.input[0] in ids and len(node.output) == 1:
-            entry, shape = ids[node.input[0]]
-            if (after := _shape_after(graph, node, shape)) is not None:
-                ids[node.output[0]] = entry, after
+        if len(node.output) == 1 and (after := _ids_after(graph, node, ids)) is not None:
+            ids[node.output[0]] = after
         if node.op_type == "Gather" and node.input[1] in ids and _is_table(graph, node):
-            entry, shape = ids[node.input[1]]
             dims = tuple(graph.tensors[node.input[0]].dims)
+            if not _keeps_ids(graph, ids[node.input[1]], dims[0]):
+                continue
+            entry, shape = ids[node.input[1]].entry, ids[node.input[1]].shape
             row = _Lookup(
                 ids=entry,
                 table=node.input[0],
@@ -154,6 +158,57 @@ def _lookups(graph: _Graph, inputs: tuple[ModelInput, ...]) -> Iterator[_Lookup]
                 shape=(*shape, *dims[1:]),
             )
             yield _pooled(graph, row) or row
+
+
+@dataclass(frozen=True, eq=False)
+class _Ids:
+    """A value that is made of an input of ids, each number of the id in its place, by these nodes."""
+
+    entry: ModelInput
+    shape: Shape
+    nodes: tuple[onnx.NodeProto, ...] = ()
+
+
+def _ids_after(graph: _Graph, node: onnx.NodeProto, known: dict[str, _Ids]) -> _Ids | None:
+    """The result of a node as ids of one input; None when it is none."""
+    read = [known[name] for name in node.input if name in known]
+    if not read or any(one.entry is not read[0].entry or one.shape != read[0].shape for one in read):
+        return None
+    others = [name for name in node.input if name and name not in known]
+    if any(name not in graph.tensors for name in others):
+        return None
+    shape: Shape | None = read[0].shape
+    if node.op_type not in _ARITHMETIC:
+        shape = _shape_after(graph, node, read[0].shape) if node.input[0] in known else None
+    elif any(len(graph.tensors[name].dims) > len(read[0].shape) + 1 or np.prod(graph.tensors[name].dims) != 1 for name in others):
+        return None
+    nodes = {id(one): one for before in read for one in before.nodes}
+    return None if shape is None else _Ids(read[0].entry, shape, (*nodes.values(), node))
+
+
+def _keeps_ids(graph: _Graph, ids: _Ids, rows: int) -> bool:
+    """True when the value is the id itself for every id of a table of so many rows."""
+    if all(node.op_type not in _ARITHMETIC or node.op_type == "Identity" for node in ids.nodes):
+        return True
+    if rows > MAX_PROVEN:
+        return False
+    width = int(np.prod(ids.entry.shape, dtype=int))
+    every = np.minimum(np.arange(-(-rows // width) * width), rows - 1)
+    read = {name for node in ids.nodes for name in node.input}
+    tensors = [tensor for name, tensor in graph.tensors.items() if name in read]
+    given, found = (
+        helper.make_tensor_value_info(n, onnx.TensorProto.INT64, None) for n in (ids.entry.name, ids.nodes[-1].output[0])
+    )
+    part = helper.make_graph(ids.nodes, "part", [given], [found], tensors)
+    return np.array_equal(
+        _evaluated(helper.make_model(part, opset_imports=graph.opsets), given.name, every.reshape(-1, *ids.entry.shape)), every
+    )
+
+
+def _evaluated(part: onnx.ModelProto, name: str, ids: np.ndarray) -> np.ndarray:
+    from onnx.reference import ReferenceEvaluator
+
+    return np.reshape(ReferenceEvaluator(part).run(None, {name: ids})[0], -1)
 
 
 def _is_table(graph: _Graph, node: onnx.NodeProto) -> bool:
@@ -190,8 +245,6 @@ def _pooled(graph: _Graph, row: _Lookup) -> _Lookup | None:
 def _shape_after(graph: _Graph, node: onnx.NodeProto, shape: Shape) -> Shape | None:
     """The shape of ids behind a node that keeps them; None for a node that does not, or may mix them with the batch."""
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    if node.op_type in _SAME:
-        return shape if node.op_type == "Identity" or attributes["to"] in _INTEGERS else None
     if node.op_type == "Flatten":
         return (int(np.prod(shape, dtype=int)),) if attributes.get("axis", 1) == 1 else None
     if node.op_type not in ("Reshape", "Squeeze", "Unsqueeze"):

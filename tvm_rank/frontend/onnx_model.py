@@ -9,7 +9,6 @@ import os
 import warnings
 from typing import Any
 
-import numpy as np
 import onnx
 import tvm
 import tvm_ffi
@@ -25,6 +24,7 @@ from tvm.relax.transform import (
 )
 
 from tvm_rank.errors import ModelError
+from tvm_rank.frontend import onnx_bags
 from tvm_rank.frontend.dense_model import DenseModel, ModelInput
 from tvm_rank.frontend.onnx_converters import Importer, converter_names
 from tvm_rank.frontend.onnx_file import PROTOBUF_LIMIT, checker_finding, opset_of, read_model, shape_finding
@@ -57,15 +57,17 @@ def import_model(
     proto = inline_functions(proto, source)
     problems = constants_to_initializers(proto)
     inline_constant_branches(proto)
+    bags = onnx_bags.Bags() if keep_lookups else onnx_bags.take_bags(proto)
     inputs, outputs, found = read_signature(proto)
     problems += found + unsupported_operators(proto, converter_names())
     if problems:
         raise ModelError(source, problems)
     share_batch(proto)
-    inputs = given = with_table_rows(inputs, proto)
-    tables: dict[str, np.ndarray] = {}
+    inputs, given = bags.entered(with_table_rows(inputs, proto))
+    tables = bags.tables
     if not keep_lookups:
-        inputs, tables = take_lookups(proto, inputs)
+        inputs, more = take_lookups(proto, inputs)
+        tables = {**tables, **more}
     if finding := shape_finding(proto):
         raise ModelError(source, [finding])
     mod = _clean(_convert(proto, safe_names(proto), source))

@@ -24,6 +24,8 @@ def model_inputs(
 
 def _input(binding: Binding, made: Sequence[FeatureOutput], rows: int, table: Table) -> np.ndarray:
     entry, parts = binding.input, list(zip(binding.features, made, strict=True))
+    if binding.kind == "bag":
+        return _of_bag(binding, made[0])
     if binding.kind in ("mask", "length"):
         found = _beside(binding, made[0])
     elif binding.kind == "element_ids":
@@ -36,6 +38,19 @@ def _input(binding: Binding, made: Sequence[FeatureOutput], rows: int, table: Ta
     else:
         found = np.hstack([value_of(f, out, table) for f, out in parts])
     return found.reshape(rows, *entry.shape).astype(entry.dtype)
+
+
+def _of_bag(binding: Binding, output: FeatureOutput) -> np.ndarray:
+    """The ids of all rows one after the other, where each row begins, or the weights of the ids."""
+    entry = binding.input
+    if entry.name == entry.bag:
+        assert output.values is not None, "a bag is of ids"
+        return output.values.astype(np.int64)
+    if entry.dtype == "float32":
+        assert output.weights is not None, "the binding has seen that it is weighted"
+        return output.weights
+    counts = _ids_of_rows(output).astype(np.int64)
+    return np.cumsum(counts) - counts
 
 
 def _beside(binding: Binding, output: FeatureOutput) -> np.ndarray:
