@@ -144,10 +144,21 @@ class NestedRow(Entries):
         word = pair_word(category_word, digest.emit(item))
         place = self.append(word)
         intrin.store("int64", place + T.int64(WORD), word)
+        self._put(place, category, item, value)
+
+    @staticmethod
+    def _put(place, category: Text, item: Text, value: Text) -> None:
         for at, text in ((CATEGORY, category), (ITEM, item), (VALUE, value)):
             intrin.store("int64", place + T.int64(at), text.address)
             intrin.store("int32", place + T.int64(LENGTHS[at]), text.length)
         intrin.store("int32", place + T.int64(NEXT), T.int32(0))
+
+    def hold(self, category: Text, item: Text, value: Text) -> None:
+        """Emit that there is one entry, number 0, which no search finds, until the next `load`."""
+        intrin.assign(self._first, -1)
+        self.clear()
+        self.reserve(T.int64(1))
+        self._put(self.append(T.int64(0)), category, item, value)
 
     # ------------------------------------------------------------ look-ups
 

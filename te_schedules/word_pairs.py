@@ -158,14 +158,16 @@ def pair_at(places: Sequence[Expr], k: Expr) -> tuple[Expr, ...]:
 
 PLACES = ("words0", "words1", "lows0", "highs0", "lows1", "highs1", "first", "end", "code", "one", "two", "fits")
 """The arguments (int64) of a procedure for `TwoNumbers`: of both fields the address of the descriptor and of the words of element 0, the
-rows, a number of the column, the addresses of both results of the first row, and that of a flag: 1, or 0 when they are void."""
+rows, a number of the column or the address of one more descriptor, the addresses of both results of the first row, and that of a flag: 1,
+or 0 when they are void."""
 
 
 class TwoNumbers:
     """Two numbers of 64 bits for each row of a block, which a procedure makes of the words of two fields. `are_there`: condition, the block
-    has them. `wanted`: a condition, without which it has none · `full`: it has none where a text is empty."""
+    has them. `code`: a number of the column, or a field, whose descriptor is handed over too · `wanted`: a condition, without which it has
+    none · `full`: it has none where a text is empty."""
 
-    def __init__(self, scope, procedure: Procedure, fields: Sequence[Field], rows, *, code: Expr, wanted: Expr, full: bool):
+    def __init__(self, scope, procedure: Procedure, fields: Sequence[Field], rows, *, code: Expr | Field, wanted: Expr, full: bool):
         there, (self._first, end) = intrin.local("int64", 0), rows
         self._memory, self._column = Scratch(scope), intrin.let((end - self._first) * T.int64(8))
         pairs: list[WordPairs] = []
@@ -173,15 +175,18 @@ class TwoNumbers:
             pairs.append(WordPairs(scope, field, *rows, wanted=wanted))
             wanted = T.And(pairs[-1].are_there, pairs[-1].none_empty) if full else pairs[-1].are_there
         with T.If(wanted), T.Then():
-            words = T.int64(8 * WORD_COUNT)
-            self._memory.ensure(intrin.let(self._column * T.int64(2) + words * T.int64(2) + T.int64(8)))
-            copies = [intrin.let(self._memory.address + self._column * T.int64(2) + words * T.int64(k)) for k in (0, 1)]
-            for field, copy in zip(fields, copies, strict=True):
-                copy_words(field, copy)
-            fits = intrin.let(copies[1] + words)
-            outputs = (self._memory.address, self._memory.address + self._column, fits)
-            procedure.call(*copies, *(place for pair in pairs for place in (pair.lows, pair.highs)), *rows, code, *outputs)
-            intrin.assign(there, intrin.load("int64", fits))
+            described = [*fields, code] if isinstance(code, Field) else fields
+            words, copies = T.int64(8 * WORD_COUNT), []
+            self._memory.ensure(intrin.let(self._column * T.int64(2) + words * T.int64(len(described)) + T.int64(8)))
+            place = intrin.let(self._memory.address + self._column * T.int64(2))
+            for field in described:
+                copy_words(field, place)
+                copies.append(place)
+                place = intrin.let(place + words)
+            outputs = (self._memory.address, self._memory.address + self._column, place)
+            made = [of_one for pair in pairs for of_one in (pair.lows, pair.highs)]
+            procedure.call(*copies[:2], *made, *rows, copies[2] if isinstance(code, Field) else code, *outputs)
+            intrin.assign(there, intrin.load("int64", place))
         self.are_there = intrin.let(there[0] == T.int64(1))
 
     def of(self, row: Expr, one: str, two: str) -> tuple[Expr, Expr]:

@@ -5,7 +5,7 @@ The definition is `tvm_rank/ops/match_feature.py`. The map is read once for all 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,10 +16,14 @@ from te_schedules.bucketize import boundaries
 from te_schedules.feature import normalize
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.join import Pieces
-from te_schedules.feature.kind import TextOrNumberKind
+from te_schedules.feature.kind import Column, TextOrNumberKind
+from te_schedules.feature.match_values import NOTHING, UNKNOWN, VALUES, values
+from te_schedules.growable import Growable
 from te_schedules.nested_rows import CATEGORY, ITEM, VALUE, NestedRow
+from te_schedules.procedure import Procedure
 from te_schedules.text import digest, parse_float
 from te_schedules.tokens import Text, find_field_splits, for_each_token
+from te_schedules.word_pairs import WORD_PAIRS
 
 FIELD, LITERAL, EVERY = "field", "literal", "every"
 
@@ -46,6 +50,17 @@ class MatchKind(TextOrNumberKind):
 
     stem: ClassVar[str] = "match_feature"
 
+    @classmethod
+    def procedures(cls, columns: Iterable[Column]) -> list[Procedure]:
+        """Values of many rows."""
+        found = any(isinstance(kind := column.kind, cls) and kind.finds_values for column in columns)
+        return [WORD_PAIRS, VALUES] if found else []
+
+    @property
+    def finds_values(self) -> bool:
+        """True where a row may ask for one category and one item."""
+        return self.category == FIELD and self.item == FIELD
+
     @property
     def inputs(self) -> int:
         """The map, and category and item where they are fields."""
@@ -69,6 +84,10 @@ class MatchKind(TextOrNumberKind):
         scope.fields[0].splits = T.bool(False)  # chr(29) does not split a nested map
         chained = ITEM if self.category == EVERY else CATEGORY if self.item == EVERY else 0
         scope.map_row = NestedRow(scope, scope.fields[0], T.uint8(0x1D), chained=chained)
+        if self.finds_values and not intrin.on_gpu():
+            scope.state = values(scope, first_row, end_row)
+            scope.hits = Growable("int64", 8)
+            scope.at_end(scope.hits.free)
 
     def emit_ids(self, scope, row, accept) -> None:
         """Emit the ids of one row."""
@@ -114,6 +133,26 @@ class MatchKind(TextOrNumberKind):
 
     def _each_hit(self, scope, row, body: Callable[[Any], None]) -> None:
         """Emit `body(number of the entry)` for the hits of a row, at one place."""
+        if scope.state is None:
+            self._walk(scope, row, body)
+            return
+        value, length = intrin.local("int64", 0), intrin.local("int64", UNKNOWN)
+        with T.If(scope.state.are_there), T.Then():
+            for target, found in zip((value, length), scope.state.of(row, "int64", "int64"), strict=True):
+                intrin.assign(target, found)
+        scope.hits.clear()
+        with T.If(length[0] == T.int64(UNKNOWN)):
+            with T.Then():
+                self._walk(scope, row, scope.hits.append)
+            with T.Else(), T.If(length[0] != T.int64(NOTHING)), T.Then():
+                sides = (_whole(field, row) for field in scope.fields[1:])
+                scope.map_row.hold(*sides, Text(intrin.let(value[0]), intrin.let(length[0])))
+                scope.hits.append(T.int64(0))
+        with T.serial(scope.hits.count) as k:
+            body(intrin.let(intrin.load("int64", scope.hits.address + k * T.int64(8))))
+
+    def _walk(self, scope, row, body: Callable[[Any], None]) -> None:
+        """Emit `body(number of the entry)` for the hits of a row, whose map is read as a whole."""
         map_row = scope.map_row
         map_row.load(row)
         fields = iter(scope.fields[1:])
@@ -158,3 +197,9 @@ class MatchKind(TextOrNumberKind):
         valid, value = self._parsed(scope, number)
         normalized = normalize.emit(self.normalizer, intrin.let(value), lambda k: scope.float("normalizer", k), "float64")
         return valid, intrin.let(T.cast(normalized, "float32"))
+
+
+def _whole(field, row) -> Text:
+    """The text of a row of a field that has one a row."""
+    first, end = field.text(row)
+    return Text(first, intrin.let(end - first))

@@ -121,6 +121,8 @@ RANK_FUNCTION int64_t rank_last_pair(int64_t lows, int64_t highs, int64_t n, int
     if (((const int64_t*)lows)[at - 1] == low && ((const int64_t*)highs)[at - 1] == high) break;
   return at;
 }
+// a word whose lowest n bits, 64 at most, are 1
+RANK_FUNCTION int64_t rank_lowest_bits(int64_t n) { return n >= 64 ? -1 : ~(-1ll << n); }
 // no text is read many at a time here: all are marked, and read one by one
 RANK_FUNCTION void rank_decimals(int64_t, int64_t, int64_t, int64_t, int64_t groups, int64_t, int64_t marks) {
   for (int64_t k = 0; k < 8 * groups; ++k) ((uint8_t*)marks)[k] = 1;

@@ -58,13 +58,28 @@ define linkonce_odr i64 @rank_nested_marks(i64 %at) alwaysinline {{
 """
 
 
+def functions() -> Any:
+    """The frame inside which `marks` and `lowest_bit` can be used."""
+    return T.attr(0, "pragma_import_llvm", _LLVM)
+
+
+def marks(at: Expr) -> Expr:
+    """Of the BLOCK bytes at an address: bits 0 to 31 the delimiters, bits 32 to 63 the blanks (int64)."""
+    return intrin.let(T.call_extern("int64", "rank_nested_marks", at))
+
+
+def lowest_bit(bits: Expr) -> Expr:
+    """The place of the lowest bit that is 1 (int64)."""
+    return T.call_extern("int64", "rank_lowest_bit", bits)
+
+
 def emit(text: Text, limit: Expr, plain: Any, store: Callable[[Expr, Text, Text, Text], None]) -> None:
     """Emit `store(digest of category, category, item, value)` for each item and set `plain` (a local int32) to 1; or leave it 0 for a text
     of another form, of which some items may have been stored. Bytes are read up to the address `limit`."""
     end = intrin.let(text.address + text.length)
     walk = _Walk(text.address, end, store)
     at = intrin.local("int64", text.address)
-    with T.attr(0, "pragma_import_llvm", _LLVM):
+    with functions():
         with T.While(T.And(at[0] <= end, walk.going)):
             with T.If(at[0] + T.int64(BLOCK) <= limit):
                 with T.Then():
@@ -78,14 +93,14 @@ def emit(text: Text, limit: Expr, plain: Any, store: Callable[[Expr, Text, Text,
 def _block(at: Any, end: Expr, walk: _Walk) -> None:
     """The delimiters of a block; the end of the text is one more."""
     inside = intrin.let(T.min(end - at[0], T.int64(BLOCK)))
-    marks = intrin.let(T.call_extern("int64", "rank_nested_marks", at[0]))
+    found = marks(at[0])
     kept = intrin.let(T.shift_left(T.int64(1), inside) - T.int64(1))
-    with T.If(T.bitwise_and(T.shift_right(marks, T.int64(32)), kept) != T.int64(0)), T.Then():
+    with T.If(T.bitwise_and(T.shift_right(found, T.int64(32)), kept) != T.int64(0)), T.Then():
         walk.stop()
     last = T.Select(inside < T.int64(BLOCK), T.shift_left(T.int64(1), inside), T.int64(0))
-    bits = intrin.local("int64", T.bitwise_or(T.bitwise_and(marks, kept), last))
+    bits = intrin.local("int64", T.bitwise_or(T.bitwise_and(found, kept), last))
     with T.While(T.And(bits[0] != T.int64(0), walk.going)):
-        walk.delimiter(intrin.let(at[0] + T.call_extern("int64", "rank_lowest_bit", bits[0])))
+        walk.delimiter(intrin.let(at[0] + lowest_bit(bits[0])))
         intrin.assign(bits, T.bitwise_and(bits[0], bits[0] - T.int64(1)))
 
 

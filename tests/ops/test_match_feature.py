@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from cases import columns as arrow
 from cases import match_feature as cases
@@ -35,6 +37,28 @@ def test_num_buckets_reads_the_bare_value_and_refuses_other_text_with_its_row(nu
     sides = {"category": pa.array(["c1", "c2", "c1"]), "item": pa.array(["a"])}
     numbers.check({"user": pa.array(["c1^a:+07|c2^a:99"]), **sides})
     numbers.check_refused({"user": pa.array(["c1^a:1", "c2^a:x", "c1^a:1"]), **sides})
+
+
+@pytest.mark.parametrize("longest", [15, 16])
+def test_a_row_with_a_map_of_its_own_and_one_short_category_and_item_has_the_value_of_the_definition(compiled, longest):
+    rng = np.random.default_rng(longest)
+    names = [b"a", b"a\0", b"b", b"12345678", b"123456789", b"0123456789abcdef"[:longest]]
+    inner = [*names, b"x" * 16, b"x" * 300, b"y y", b"a ", b"a^b", b"a:b", b"", b"a|"]
+
+    def text():
+        def some(most):  # mostly of the usual form
+            return [(inner if rng.random() < 0.05 else names)[rng.integers(0, len(names))] for _ in range(rng.integers(1, most))]
+
+        return b"|".join(b"%s^%s" % (c, b",".join(b"%s:%d" % (i, rng.integers(0, 99)) for i in some(5))) for c in some(4))
+
+    rows = 300
+    sides = [[(b"" if rng.random() < 0.1 else names[rng.integers(0, len(names))]) for _ in range(rows)] for _ in range(2)]
+    columns = [arrow.column(side, pa.string()) for side in ([text() for _ in range(rows)], *sides)]
+    compiled.check(dict(zip(FIELDS, columns, strict=True)))
+    compiled.check({name: column.slice(10, 99) for name, column in zip(FIELDS, columns, strict=True)})
+    compiled.check(dict(zip(FIELDS, [arrow.column([None, b"", b"a^a:1"] * 100, pa.string()), *columns[1:]], strict=True)))
+    absent = pc.if_else(pa.array(rng.random(rows) < 0.3), None, pa.array(["a"] * rows))  # below a null lies no text
+    compiled.check(dict(zip(FIELDS, [columns[0], absent, columns[2]], strict=True)))
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.list_(pa.int64()), pa.map_(pa.string(), pa.int64())])
