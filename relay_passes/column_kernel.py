@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,6 +207,17 @@ class ColumnKernel:
         ]
         operator = "rank.features"
         return kernel.build(name, operator, self.layout, self._fields, inputs, self.outputs, rows="rows", knobs=self.knobs)
+
+    def key(self, name: str) -> str:
+        """The name of the kernel with digits that stand for what it computes: the kinds of its features in order and where their values go,
+        whatever its knobs, its constants and the names of the features are."""
+        parts = [[self._described(part) for part in output.parts] for output in self.group.outputs]
+        text = repr((parts, sorted(str(column.kind) for column in self.producers.values())))
+        return f"{name}_{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+
+    def _described(self, part: relax.Var) -> tuple[str, str, str]:
+        column = op.decode(self.graph.feature(part))
+        return f"{column.kind} {column.sequence}", str(self._sink(self.graph.values[part])), str(part.ty.dtype)
 
     def describe(self) -> list[dict]:
         """The column groups: kind, sink and number of columns."""

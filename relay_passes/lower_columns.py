@@ -17,6 +17,9 @@ The function attribute `rank.refusals` names the feature of each status element,
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import tvm
@@ -29,32 +32,34 @@ from te_schedules.procedure import prim_funcs
 
 REFUSALS = "rank.refusals"
 GROUPS = "rank.groups"
+KEY = "rank.key"  # attribute of a kernel: the name by which a schedule has knobs for it
 
 
 @tvm.transform.module_pass(opt_level=0, name="rank.LowerColumns")
 class LowerColumns:
-    """See the module's text. `function` is the one to rewrite, `knobs` the schedule of its kernels."""
+    """See the module's text. `function` is the one to rewrite, `knobs` the schedule of its kernels, `named` that of single ones, by their
+    keys (`ColumnKernel.key`); what else it holds is not looked at."""
 
-    def __init__(self, function: str = "main", knobs: kernel.Knobs | None = None):
-        self.function, self.knobs = function, knobs or kernel.Knobs()
+    def __init__(self, function: str = "main", knobs: kernel.Knobs | None = None, named: Mapping[str, Any] = MappingProxyType({})):
+        self.function, self.knobs, self.named = function, knobs or kernel.Knobs(), named
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with the function rewritten and its kernels added; unchanged when it has no feature operators."""
         if self.function not in [var.name_hint for var in mod.get_global_vars()]:
             return mod
         graph = _Graph(mod[self.function])
-        groups = graph.groups()
-        if not groups:
+        found = _side_kernels(graph, self.function)
+        if not found:
             return mod
         builder = relax.BlockBuilder(mod)
         bindings: list[relax.VarBinding] = []
         replaced: dict[relax.Var, relax.Expr] = {}
         statuses, refusals, described, columns = [], [], [], []
-        for group in groups:
-            lowered = ColumnKernel(graph, group, self.knobs)
-            side = group.columns.name.removesuffix("_columns") if self.function == "main" else self.function
-            name = f"{side}_features"
-            target = builder.add_func(lowered.prim_func(name), name)
+        for one in found:
+            lowered, group, name = one.lowered(self.knobs), one.group, one.name
+            if isinstance(given := self.named.get(key := lowered.key(name)), kernel.Knobs):
+                lowered = one.lowered(given)
+            target = builder.add_func(lowered.prim_func(name).with_attr(KEY, key), name)
             outs = relax.DataflowVar(name + "_out", lowered.out_type())
             bindings.append(relax.VarBinding(outs, lowered.call(target)))
             for k, output in enumerate(group.outputs):
@@ -73,6 +78,37 @@ class LowerColumns:
             {REFUSALS: json.dumps(refusals), GROUPS: json.dumps(described)}
         )
         return relax.transform.DeadCodeElimination([self.function])(relax.transform.Normalize()(mod))
+
+
+@dataclass(frozen=True, eq=False)
+class SideKernel:
+    """A kernel that the pass makes: that of the features of one descriptor table."""
+
+    name: str
+    graph: FeatureGraph
+    group: Group
+
+    def lowered(self, knobs: kernel.Knobs) -> ColumnKernel:
+        """The kernel with these knobs."""
+        return ColumnKernel(self.graph, self.group, knobs)
+
+    @property
+    def key(self) -> str:
+        """The name by which a schedule has knobs for it."""
+        return self.lowered(kernel.Knobs()).key(self.name)
+
+
+def side_kernels(mod: tvm.IRModule, function: str = "main") -> list[SideKernel]:
+    """The kernels that `LowerColumns` makes of a function that it has not rewritten yet."""
+    return _side_kernels(_Graph(mod[function]), function)
+
+
+def _side_kernels(graph: _Graph, function: str) -> list[SideKernel]:
+    found = []
+    for group in graph.groups():
+        side = group.columns.name.removesuffix("_columns") if function == "main" else function
+        found.append(SideKernel(f"{side}_features", graph, group))
+    return found
 
 
 class _Graph(FeatureGraph):

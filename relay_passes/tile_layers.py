@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -29,17 +30,18 @@ from te_schedules.trees.op import forest_of, with_knobs
 
 @tvm.transform.module_pass(opt_level=0, name="rank.TileLayers")
 class TileLayers:
-    """See the module's text. `tiles`: kernel name -> tiles · `trees`: the knobs of all ensembles of trees."""
+    """See the module's text. `knobs`: kernel name -> tiles, or knobs of trees; what else it holds is not looked at · `trees`: the knobs of
+    the other ensembles of trees."""
 
-    def __init__(self, tiles: Mapping[str, DenseTiles], trees: TreeKnobs | None = None):
-        self.tiles, self.trees = tiles, trees or TreeKnobs()
+    def __init__(self, knobs: Mapping[str, Any], trees: TreeKnobs | None = None):
+        self.knobs, self.trees = knobs, trees or TreeKnobs()
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with its layers tiled; unchanged when the schedule names none of them."""
         changed = {}
         for name, function in mod.functions_items():
             if isinstance(function, relax.Function):
-                tiler = _Tiler(self.tiles, self.trees)
+                tiler = _Tiler(self.knobs, self.trees)
                 tiled = tiler.visit_expr(function)
                 if tiler.found:
                     changed[name] = tiled
@@ -53,16 +55,15 @@ class TileLayers:
 
 @relax.expr_functor.mutator
 class _Tiler(relax.PyExprMutator):
-    def __init__(self, tiles: Mapping[str, DenseTiles], trees: TreeKnobs):
+    def __init__(self, knobs: Mapping[str, Any], trees: TreeKnobs):
         super().__init__()
-        self.tiles, self.trees, self.found = tiles, trees, False
+        self.knobs, self.trees, self.found = knobs, trees, False
 
     def visit_call_(self, call: relax.Call) -> relax.Call:  # named by TVM
         """The call with other tiles, its weights in the order that they want."""
         call = super().visit_call_(call)
-        if op_name(call) == TREES and forest_of(call).knobs != self.trees:
-            self.found = True
-            return with_knobs(call, self.trees)
+        if op_name(call) == TREES:
+            return self._walked(call)
         if op_name(call) == DENSE:
             layer = layer_of(call)
             widths, name = {1: layer.units}, layer.name
@@ -72,10 +73,21 @@ class _Tiler(relax.PyExprMutator):
             widths, name = {3: first.units, 4: first.units} | {5 + 2 * k: one.units for k, one in enumerate(further)}, pair.name
         else:
             return call
-        if name not in self.tiles or not all(isinstance(call.args[k], tvm.ir.GenericConst) for k in widths):
+        tiles = self.knobs.get(name)
+        if not isinstance(tiles, DenseTiles) or not all(isinstance(call.args[k], tvm.ir.GenericConst) for k in widths):
             return call
         self.found = True
-        return _tiled(call, widths, self.tiles[name])
+        return _tiled(call, widths, tiles)
+
+    def _walked(self, call: relax.Call) -> relax.Call:
+        """The call with other knobs of trees."""
+        forest = forest_of(call)
+        given = self.knobs.get(forest.name)
+        wanted = given if isinstance(given, TreeKnobs) else self.trees
+        if forest.knobs == wanted:
+            return call
+        self.found = True
+        return with_knobs(call, wanted)
 
 
 def _tiled(call: relax.Call, widths: Mapping[int, int], tiles: DenseTiles) -> relax.Call:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ Output = tuple[tuple[int | str, ...], str]  # (N, 1) as ("N", 1), and the dtype
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Code:
     """The executable. `outputs` of the model, in order; `refusals`: per feature kernel, the feature of each status; `stages`: the text
-    behind each phase · binaries: machine code of a GPU, by file."""
+    behind each phase · binaries: machine code of a GPU, by file · before_kernels: makes the module that feature kernels are built from."""
 
     executable: Any
     outputs: tuple[Output, ...]
@@ -46,6 +47,7 @@ class Code:
     kept: KeptCode
     binaries: Mapping[str, bytes]
     schedule: Mapping[str, Any]
+    before_kernels: Callable[[], tvm.IRModule]
 
 
 def generate(
@@ -72,7 +74,7 @@ def generate(
     executable = pipeline.build(pipeline.with_kernels(lowered, {**beside, **kept.functions}), target)
     stages["llvm"] = llvm_ir(executable)
     main, kernels = seen["graph"]["main"], tuple(kernel_entries(seen["fuse"]))
-    passes["schedule"].warn_of_unused(kernel["name"] for kernel in kernels)
+    passes["schedule"].warn_of_unused(str(kernel.get("key", kernel["name"])) for kernel in kernels)
     refusals, fields = _refusals(main), list(main.ret_ty.fields)
     return Code(
         executable=executable,
@@ -86,6 +88,7 @@ def generate(
         kept=kept,
         binaries=_binaries(executable, target, say, stages),
         schedule=_described(passes["schedule"], target),
+        before_kernels=partial(pipeline.before_kernels, mod, target, passes),
     )
 
 

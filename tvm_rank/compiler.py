@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from tvm_rank.frontend.graph import RankGraph
     from tvm_rank.frontend.links import BuiltLinks
     from tvm_rank.frontend.tables import Stack
-    from tvm_rank.schedule import Schedule
     from tvm_rank.target import ResolvedTarget
 
 Progress = Callable[[str], None]
@@ -84,9 +83,10 @@ def compile(
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
     from tvm_rank.accuracy.choose import chosen
     from tvm_rank.code import item_bytes
+    from tvm_rank.tune.use import schedule_of
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
-    schedule = _schedule(tuning, resolved := _target(target, options, wanted, tuning))
+    schedule = schedule_of(tuning, resolved := _target(target, options, wanted, tuning))
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading, table_precision)
@@ -160,6 +160,7 @@ class _Maker:
             stages=code.stages,
             plan=code.plan,
             items=None if stored is None else stored.items,
+            before_kernels=code.before_kernels,
         )
 
 
@@ -273,12 +274,6 @@ def _manifest(
         compile_seconds=round(seconds, 3),
         files={},
     )
-
-
-def _schedule(tuning: object, target: ResolvedTarget) -> Schedule:
-    from tvm_rank.tune.use import schedule_of
-
-    return schedule_of(tuning, target)
 
 
 def _base_dir(features: object, base_dir: str | os.PathLike[str] | None) -> str | os.PathLike[str]:

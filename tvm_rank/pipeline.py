@@ -95,7 +95,7 @@ def _graph_passes(
     lowered = [
         TileLayers(schedule.kernels, schedule.trees),
         ReduceDense(reductions, target),
-        LowerColumns(knobs=knobs),
+        LowerColumns(knobs=knobs, named=schedule.kernels),
         AddEntries(key_form=key_form),
     ]
     return [*common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
@@ -129,12 +129,24 @@ def reducible(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str
     return _until((ReduceDense,), mod, target, options, is_included=False)
 
 
+def before_kernels(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
+    """The module before the features of `main` become kernels, for what tuning builds of them; options as of `run`."""
+    return _until((AddEntries,), mod, target, options, back=1)
+
+
 def _until(
-    kinds: tuple[type, ...], mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any], *, is_included: bool
+    kinds: tuple[type, ...],
+    mod: tvm.IRModule,
+    target: tvm.target.Target,
+    options: Mapping[str, Any],
+    *,
+    is_included: bool = False,
+    back: int = 0,
 ) -> tvm.IRModule:
+    """The module behind the passes before the first of these kinds; `back`: without so many that stand before it."""
     made = phases(target, **options)
     graph = made["graph"]
-    until = next(k for k, one in enumerate(graph) if isinstance(one, kinds)) + is_included
+    until = next(k for k, one in enumerate(graph) if isinstance(one, kinds)) + is_included - back
     with target:
         return tvm.transform.Sequential([*made["inline"], *graph[:until]])(mod)
 

@@ -17,12 +17,13 @@ PASSES = ("common_features", "hoist_request_side", "split_pairs", "split_dense")
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """features: the loops of the feature kernels · dense: the tiles of dense layers, None for those of the target · kernels: other ones
-    for single kernels, by their names as `inspect` lists them; names that a model does not have mean nothing · trees: how
-    ensembles of trees are walked · without: names of PASSES that are left out. Raises ValueError for values that no kernel can have."""
+    for single kernels, by the names that `tvm-rank tune` has for them: those of `inspect`, for feature kernels with digits behind that stand
+    for what they compute; names that a model does not have mean nothing · trees: how ensembles of trees are walked · without: names of
+    PASSES that are left out. Raises ValueError for values that no kernel can have."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
-    kernels: Mapping[str, DenseTiles] = field(default_factory=dict)
+    kernels: Mapping[str, DenseTiles | Knobs | TreeKnobs] = field(default_factory=dict)
     trees: TreeKnobs = field(default_factory=TreeKnobs)
     without: tuple[str, ...] = ()
 

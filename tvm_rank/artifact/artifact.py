@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Artifact:
-    """A compiled model in memory. `save` writes it; `tvm_rank.load` reads what was written."""
+    """A compiled model in memory. `save` writes it; `tvm_rank.load` reads what was written. before_kernels: makes the module that its feature
+    kernels are built from."""
 
     manifest: Manifest
     executable: Any
@@ -40,6 +41,7 @@ class Artifact:
     plan: Plan
     items: Mapping[str, pa.Array] | None = None  # of the item store
     samples: SampleRequests | None = None
+    before_kernels: Callable[[], Any] | None = None
 
     def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
         """Write the artifact to the folder `path`, in place of an artifact that is there; with an item store, also make that.
@@ -60,6 +62,11 @@ class Artifact:
 
         store.write(path, fill, lambda files: self._finish(files, stacks, made))
 
+    def write_library(self, folder: pathlib.Path) -> None:
+        """Write the code alone. Raises ArtifactError when no C++ compiler can link it."""
+        with _quiet():
+            link(self.executable, folder / store.LIBRARY, self.manifest.machine)
+
     def _finish(self, files: dict[str, FileEntry], stacks: Sequence[StackEntry], made: Sequence[StoreEntry]) -> Manifest:
         return dataclasses.replace(self.manifest, files=files, stacks=tuple(stacks), store=tuple(made))
 
@@ -67,8 +74,7 @@ class Artifact:
         """Write the files but for the item store; gives the entries of the stacks, now with the errors of their tables."""
         from tvm_rank.frontend.write_stack import write_stack
 
-        with _quiet():
-            link(self.executable, folder / store.LIBRARY, self.manifest.machine)
+        self.write_library(folder)
         (folder / store.FEATURES).write_text(self.config, encoding="utf-8")
         (folder / store.PLAN).write_text(self.plan.to_json(), encoding="utf-8")
         if self.host_files:

@@ -41,11 +41,10 @@ def read_precision(args: argparse.Namespace) -> tuple[Precision, Samples | None]
 
 def _samples(args: argparse.Namespace) -> Samples:
     from tvm_rank.cli.columns_file import read_columns
-    from tvm_rank.cli.requests import REQUEST_COLUMN
-    from tvm_rank.precision import Samples
+    from tvm_rank.cli.requests import as_samples
 
     user = None if args.sample_user is None else read_columns(args.sample_user)
-    items, labels, of = read_columns(args.sample_items), None, None
+    items, labels = read_columns(args.sample_items), None
     if args.sample_label is not None:
         if args.sample_label not in items.column_names:
             raise InputError(
@@ -53,7 +52,4 @@ def _samples(args: argparse.Namespace) -> Samples:
             )
         labels = items[args.sample_label].to_numpy()
         items = items.drop_columns([args.sample_label])
-    if REQUEST_COLUMN in items.column_names:
-        of = items[REQUEST_COLUMN].to_numpy()
-        items = items.drop_columns([REQUEST_COLUMN])
-    return Samples(user=user, items=items, item_request=of, labels=labels)
+    return as_samples(user, items, labels)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from tvm_rank.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+    from tvm_rank.precision import Samples
 
 REQUEST_COLUMN = "request"
 
@@ -43,6 +46,33 @@ def split_requests(user: pa.Table | None, items: pa.Table, column: str | None) -
         together = rows[-1] - rows[0] + 1 == len(rows)
         part = items.slice(int(rows[0]), len(rows)) if together else items.take(pa.array(rows)).combine_chunks()
         yield Request(number=number, user=None if user is None else user.slice(number, 1), items=part, rows=rows)
+
+
+def as_samples(user: pa.Table | None, items: pa.Table, labels: Sequence[float] | None = None) -> Samples:
+    """The requests of two tables; the column `request` of `items`, if there is one, is the row of `user`."""
+    from tvm_rank.precision import Samples
+
+    of = None
+    if REQUEST_COLUMN in items.column_names:
+        of = items[REQUEST_COLUMN].to_numpy()
+        items = items.drop_columns([REQUEST_COLUMN])
+    return Samples(user=user, items=items, item_request=of, labels=labels)
+
+
+def read_requests(path: pathlib.Path) -> Samples:
+    """Requests from a folder with a file `user` and a file `items`, of any kind that is read; or from a file of items alone, of a model
+    that reads no user columns. Raises InputError."""
+    from tvm_rank.cli.columns_file import SUFFIXES, read_columns
+
+    if not path.is_dir():
+        return as_samples(None, read_columns(path))
+    found = {
+        side: [file for file in sorted(path.glob(f"{side}.*")) if file.suffix.lower() in SUFFIXES] for side in ("user", "items")
+    }
+    if len(found["items"]) != 1 or len(found["user"]) > 1:
+        names = ", ".join(file.name for files in found.values() for file in files) or "neither"
+        raise InputError(f"{path}: wanted one file items.arrow (or .parquet, ...) and one user.arrow; it has {names}")
+    return as_samples(*(read_columns(file[0]) if (file := found[side]) else None for side in ("user", "items")))  # type: ignore[arg-type]
 
 
 def _owner(user: pa.Table | None, items: pa.Table, column: str | None) -> np.ndarray:

@@ -1,14 +1,15 @@
 """Search the knobs of a model's kernels by measuring, and write what was learned into a database, which
 `tvm-rank compile --tuning` uses.
 
-The model is an artifact, or what `tvm-rank compile` would be given. Stop it at any moment; the same
-command goes on where it was.
+The model is what `tvm-rank compile` would be given, or an artifact, of which dense layers alone are
+tuned. Stop it at any moment; the same command goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
 from tvm_rank.cli.interrupt import Interrupts
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 TRIALS = 256
 EPILOG = """\
 examples:
-  tvm-rank tune artifact --time-budget 600 --out model.tuning
-  tvm-rank tune --features fg.json --model model.onnx --tables tables/ --trials 512 --out model.tuning
+  tvm-rank tune --features fg.json --model model.onnx --tables tables/ --requests requests/ \\
+      --time-budget 10m --out model.tuning
   tvm-rank tune artifact --kernels dense_569x512_relu_rows --trials 64 --out model.tuning
   tvm-rank tune artifact --tracker 10.0.0.1:9190 --key ranker --trials 512 --out model.tuning
   tvm-rank tune --show model.tuning --report tuning.html
@@ -45,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=count, metavar="T", help="threads of a request (default: all cores; 1 with --tracker)")
     parser.add_argument("--kernels", type=names, default=(), metavar="NAME,...", help="tune these only, by the names of inspect")
+    parser.add_argument(
+        "--requests",
+        type=pathlib.Path,
+        metavar="PATH",
+        help="measure on these: a folder with user.arrow and items.arrow (or other files that run reads), or a file of items",
+    )
     parser.add_argument("--tracker", metavar="HOST:PORT", help="measure on the servers of this RPC tracker, not here")
     parser.add_argument("--key", metavar="K", help="with --tracker: the key of the servers")
     parser.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
@@ -69,13 +76,13 @@ def run(args: argparse.Namespace) -> int:
     if (args.tracker is None) != (args.key is None):
         args.usage_error("--tracker and --key go together")
     from tvm_rank.cli.live_table import LiveTable
-    from tvm_rank.compiler import compile
+    from tvm_rank.cli.requests import read_requests
     from tvm_rank.tune.remote import Tracker
     from tvm_rank.tune.run import tune
 
     with Interrupts() as interrupts, LiveTable(interrupts, quiet=args.quiet) as table:
         job = tune(
-            args.artifact or compile(**compile_arguments(args)),
+            args.artifact or compile_arguments(args),
             args.out,
             trials=args.trials if args.trials or args.time_budget else TRIALS,
             seconds=args.time_budget,
@@ -83,9 +90,12 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             kernels=args.kernels,
             seed=args.seed,
+            requests=None if args.requests is None else read_requests(args.requests),
             tracker=Tracker.of(args.tracker, args.key) if args.tracker else None,
             on_change=table.update,
         )
+    for note in job.notes:
+        print(f"note: {note}", file=sys.stderr)
     return _tell(TuningDatabase(args.out, job.journal.records), args.report)
 
 

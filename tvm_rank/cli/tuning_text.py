@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tvm_rank.cli.text_table import text_table
 from tvm_rank.tune.database import Learned, TuningDatabase
-from tvm_rank.tune.records import Session, mean_ratio
+from tvm_rank.tune.records import Check, Session, mean_ratio
 
 
 def learned_text(database: TuningDatabase) -> str:
@@ -20,9 +20,35 @@ def _session(database: TuningDatabase, session: Session) -> str:
         f"{session.processor}, {session.threads} thread{'s' if session.threads > 1 else ''}, target {session.target}",
         f"tvm-rank {session.version}, TVM {session.tvm_version}, microseconds of a call at {', '.join(map(str, session.batch_sizes))} items",
     ]
+    lines += [f"requests: {session.requests}"] if session.requests else []
     rows = [_row(one) for one in learned]
     header = ["kernel", "share", "trials", "default", "tuned", "saved", ""]
-    return "\n".join([*lines, text_table(header, rows), *_changes(learned)])
+    checks = [line for check in database.checks(session)[-1:] for line in check_lines(check, session.batch_sizes)]
+    return "\n".join([*lines, text_table(header, rows), *_changes(learned), *checks])
+
+
+def check_lines(check: Check, batch_sizes: Sequence[int]) -> Iterator[str]:
+    """What the whole model has shown."""
+    if check.dropped:
+        yield f"dropped, since the whole model was slower or had other scores with it: {', '.join(check.dropped)}"
+    if not check.kernels:
+        yield "the whole model: stays as it is, nothing was found that makes it faster"
+        return
+    yield "the whole model, tuned kernels in the place of the default ones:"
+    rows: list[list[str | int | float]] = [
+        [
+            str(rows),
+            f"{seconds * 1e6:,.0f}",
+            f"{seconds * ratio * 1e6:,.0f}",
+            f"{1 - ratio:+.1%}",
+            f"{1 - most:+.1%} to {1 - least:+.1%}",
+        ]
+        for rows, seconds, ratio, least, most in zip(
+            batch_sizes, check.default_seconds, check.ratios, check.least, check.largest, strict=True
+        )
+    ]
+    yield text_table(["items", "default us", "tuned us", "saved", "between loads"], rows)
+    yield f"improves or keeps the default on every batch size; scores differ by {check.difference:.1e} at most"
 
 
 def _row(one: Learned) -> list[str | int | float]:

@@ -13,7 +13,7 @@ from tvm_rank.errors import TuningError
 from tvm_rank.schedule import Schedule
 from tvm_rank.tune.journal import read_journal
 from tvm_rank.tune.knobs import knobs_of
-from tvm_rank.tune.records import Record, Session, TaskRecord, Trial, Verdict
+from tvm_rank.tune.records import Check, Record, Session, TaskRecord, Trial, Verdict
 
 UNJUDGED = 0.03  # a trial of a tuning that was stopped before its end must be better by so much, and worse nowhere
 
@@ -57,6 +57,10 @@ class TuningDatabase:
     def learned(self) -> list[Learned]:
         """Everything, session by session."""
         return [one for session in self.sessions.values() for one in self._of(session)]
+
+    def checks(self, session: Session) -> list[Check]:
+        """The comparisons of the whole model, the last one behind the others."""
+        return [record for record in self.records if isinstance(record, Check) and record.session == session.key]
 
     def _of(self, session: Session) -> list[Learned]:
         mine = [r for r in self.records if not isinstance(r, Session) and r.session == session.key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections import Counter
@@ -9,12 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tvm_rank.errors import TuningError
+from tvm_rank.tune.database import Learned
 from tvm_rank.tune.journal import Journal
 from tvm_rank.tune.measure import FINAL, SEARCH, Built, Candidate, Measurer, Prepared, Timed, candidate
-from tvm_rank.tune.records import Choice, Session, TaskRecord, Trial, Verdict, mean_ratio
+from tvm_rank.tune.records import Check, Choice, Session, TaskRecord, Trial, Verdict, mean_ratio
 from tvm_rank.tune.search import Key, Measured, Search, identity
+from tvm_rank.tune.whole import FIGURES, Confirmed
 
 ROUND = 16  # candidates that are built together: starting the builder's processes takes 2 s
+FIRST_ROUND = 4  # of them with a time budget, as long as it is not known how long they take
 PROPOSALS = 4  # times that choices are asked for, since several may give the same kernel
 JUDGED = 3  # candidates of a task that are measured again at the end
 LEAST_NOISE = 0.01  # differences below this are none
@@ -33,6 +37,7 @@ class TaskState:
     trials: list[Trial] = field(default_factory=list)
     verdict: Verdict | None = None
     exhausted: bool = False
+    cost: float = 0.0  # seconds of a trial in the last round
     same: set[Key] = field(default_factory=set)  # choices that give a kernel that another one gave
 
     def proposals(self, count: int) -> list[Candidate]:
@@ -53,6 +58,12 @@ class TaskState:
             if len(found) >= count:
                 break
         return list(found.values())
+
+    def affordable(self, seconds: float) -> int:
+        """How many candidates fit into this time, at least one; few in the first round of a short time."""
+        if not math.isfinite(seconds):
+            return ROUND
+        return max(1, min(ROUND, int(seconds / self.cost))) if self.cost else min(ROUND, FIRST_ROUND)
 
     @property
     def name(self) -> str:
@@ -75,10 +86,17 @@ class TaskState:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When the search ends: so many trials of all tasks together, or so many seconds; those of an earlier run of the same session count."""
+    """When the search ends: so many trials of all tasks together, or so many seconds; those of an earlier run of the same session count.
+    reserve: seconds of them that are needed behind the verdicts."""
 
     trials: int | None = None
     seconds: float | None = None
+    reserve: float = 0.0
+
+    @property
+    def search_seconds(self) -> float:
+        """How long candidates are looked for."""
+        return math.inf if self.seconds is None else self.seconds * (1 - FINAL_PART) - self.reserve
 
 
 class Job:
@@ -90,6 +108,8 @@ class Job:
         self.session, self.journal, self.measurer = session, journal, measurer
         self.limits, self.seed, self.on_change = limits, seed, on_change
         self.states: list[TaskState] = []
+        self.notes: list[str] = []  # what a reader should know of this run
+        self.check: Check | None = None
         self._known = [r for r in journal.records if isinstance(r, Trial) and r.session == session.key]
         self._before = max((trial.at for trial in self._known), default=0.0)
         self._started = time.perf_counter()
@@ -156,8 +176,8 @@ class Job:
 
     def _next(self) -> TaskState | None:
         """The task to try more of: trials are dealt by the shares, so that what takes long is looked at first and most."""
-        seconds, trials = self.limits.seconds, self.limits.trials
-        if seconds is not None and self.elapsed >= seconds * (1 - FINAL_PART):
+        trials = self.limits.trials
+        if self.elapsed >= self.limits.search_seconds:
             return None
         if trials is not None and self.measured >= trials:
             return None
@@ -167,10 +187,11 @@ class Job:
     def _round(self, state: TaskState) -> None:
         """One round of candidates of a task."""
         count = ROUND if self.limits.trials is None else min(ROUND, self.limits.trials - self.measured)
-        found = state.proposals(count)
+        found = state.proposals(min(count, state.affordable(self.limits.search_seconds - self.elapsed)))
         if not found:
             state.exhausted = True
             return
+        begun = self.elapsed
         self.on_change(f"building {len(found)} of {state.name}")
         built = self.measurer.build(found)
         self.on_change(f"measuring {state.name}")
@@ -183,8 +204,9 @@ class Job:
             state.trials.append(trial)
             self.measurer.discard(one)
             self.on_change(f"measuring {state.name}")
-            if self.limits.seconds is not None and self.elapsed >= self.limits.seconds:
+            if self.elapsed >= self.limits.search_seconds:
                 break
+        state.cost = (self.elapsed - begun) / len(found)
 
     def _judge(self) -> None:
         """Measure the best ones again, longer, and keep the default unless one is better at no batch size's cost."""
@@ -202,6 +224,22 @@ class Job:
             self.journal.append(state.verdict)
         for one in built:
             self.measurer.discard(one)
+        self.on_change("done")
+
+    def confirm(self, learned: Sequence[Learned], found: Confirmed) -> None:
+        """Write down what the whole model has shown; `learned`: all kernels that were tuned in it."""
+        for one in learned:
+            if one.task.name in found.dropped:
+                verdict = Verdict(
+                    session=one.session.key, task=one.task.name, choice=one.task.default, tuned=False, seconds=one.default_seconds,
+                    default_seconds=one.default_seconds, noise=0.0,
+                )  # fmt: skip
+                self.journal.append(verdict)
+                for state in self.states:
+                    state.verdict = verdict if state.name == verdict.task else state.verdict
+        figures = dataclasses.asdict(found.compared) if found.compared else dict.fromkeys(FIGURES, ()) | {"difference": 0.0}
+        self.check = Check(session=self.session.key, kernels=found.kept, dropped=found.dropped, **figures)
+        self.journal.append(self.check)
         self.on_change("done")
 
     def _verdict(self, state: TaskState, kept: tuple[Choice, Timed] | None) -> Verdict:

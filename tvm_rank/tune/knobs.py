@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.trees.knobs import TreeKnobs
 
-KNOBS: Mapping[str, type] = {"rank.dense": DenseTiles}
+KNOBS: Mapping[str, type] = {
+    "rank.dense": DenseTiles,
+    "rank.pair_layers": DenseTiles,
+    "rank.features": Knobs,
+    "rank.tree_ensemble": TreeKnobs,
+}
 
 
 def knobs_of(operator: str, choice: Mapping[str, Any]) -> Any:

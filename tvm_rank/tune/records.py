@@ -18,7 +18,8 @@ Choice = Mapping[str, Any]  # knob -> value, all knobs of a kernel
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """What figures depend on besides the kernel: those of another session are not compared. target: TVM's, as JSON · processor: of the
-    machine that measured · batch_sizes: items of the requests · threads: of one request."""
+    machine that measured · batch_sizes: items of the requests · threads: of one request · requests: where their values are from, "" when
+    none were needed."""
 
     target: str
     processor: str
@@ -26,6 +27,7 @@ class Session:
     tvm_version: str
     threads: int
     batch_sizes: tuple[int, ...]
+    requests: str = ""
 
     @property
     def key(self) -> str:
@@ -81,8 +83,25 @@ class Verdict:
     noise: float
 
 
-Record = Session | TaskRecord | Trial | Verdict
-KINDS: Mapping[str, type] = {"session": Session, "task": TaskRecord, "trial": Trial, "verdict": Verdict}
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """The whole model with other knobs against the model as it was. kernels: with other knobs · dropped: those that lost them by this check ·
+    for each batch size, default_seconds: of a request of the model as it was · ratios, least, largest: the other one's time over it, the median
+    over several loads of both, the least and the largest; all empty when no kernel is left · difference: the largest of a score s, in parts
+    of max(1, |s|)."""
+
+    session: str
+    kernels: tuple[str, ...]
+    dropped: tuple[str, ...]
+    default_seconds: tuple[float, ...]
+    ratios: tuple[float, ...]
+    least: tuple[float, ...]
+    largest: tuple[float, ...]
+    difference: float
+
+
+Record = Session | TaskRecord | Trial | Verdict | Check
+KINDS: Mapping[str, type] = {"session": Session, "task": TaskRecord, "trial": Trial, "verdict": Verdict, "check": Check}
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -96,6 +115,8 @@ def from_line(line: str) -> Record:
     entries = json.loads(line)
     if not isinstance(entries, dict) or (kind := KINDS.get(str(entries.pop("kind", None)))) is None:
         raise ValueError(f"no record of a tuning database; its kinds are {', '.join(KINDS)}")
+    if kind is Session:
+        entries.setdefault("requests", "")  # databases before there were any
     record: Record = decode(kind, entries)
     return record
 

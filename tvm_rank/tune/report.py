@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from tvm_rank.tune.database import Learned, TuningDatabase
-from tvm_rank.tune.records import Session, Trial, mean_ratio
+from tvm_rank.tune.records import Check, Session, Trial, mean_ratio
 from tvm_rank.web_page import html_table, page, svg
 
 WIDTH, HEIGHT, MARGIN = 520, 180, 42  # of a plot, and of the room for its axes; pixels
@@ -21,7 +21,8 @@ def report_json(database: TuningDatabase) -> str:
     sessions = []
     for session in database.sessions.values():
         kernels = [_described(database, one) for one in database.learned() if one.session == session]
-        sessions.append({**dataclasses.asdict(session), "kernels": kernels})
+        checks = [dataclasses.asdict(check) for check in database.checks(session)]
+        sessions.append({**dataclasses.asdict(session), "kernels": kernels, "checks": checks})
     return json.dumps({"sessions": sessions}, indent=1)
 
 
@@ -64,9 +65,12 @@ def _session(database: TuningDatabase, session: Session) -> str:
     )
     parts = [
         f"<h2>{escape(about)}</h2>",
+        *([f"<p>Requests: {escape(session.requests)}.</p>"] if session.requests else []),
         f"<p>Microseconds of a call at {sizes} items; saved is the mean over these.</p>",
         _table(learned),
     ]
+    for check in database.checks(session)[-1:]:
+        parts += ["<h3>The whole model</h3>", _check(check, session)]
     parts += ["<h3>Before and after</h3>", _bars(learned, session)]
     for one in learned:
         if ratios := best_ratios(database, one):
@@ -75,6 +79,26 @@ def _session(database: TuningDatabase, session: Session) -> str:
                 _line(ratios),
             ]
     return "\n".join(parts)
+
+
+def _check(check: Check, session: Session) -> str:
+    """The tuned model against the default one."""
+    dropped = f"<p>Dropped by this check: {escape(', '.join(check.dropped))}.</p>" if check.dropped else ""
+    if not check.kernels:
+        return f"{dropped}<p>It stays as it is: nothing was found that makes it faster.</p>"
+    figures = zip(session.batch_sizes, check.default_seconds, check.ratios, check.least, check.largest, strict=True)
+    rows = [
+        [
+            str(size),
+            f"{seconds * 1e6:,.0f}",
+            f"{seconds * ratio * 1e6:,.0f}",
+            f"{1 - ratio:+.1%}",
+            f"{1 - most:+.1%} to {1 - least:+.1%}",
+        ]
+        for size, seconds, ratio, least, most in figures
+    ]
+    table = html_table(("items", "default us", "tuned us", "saved", "between loads"), rows)
+    return f"{dropped}{table}<p>Scores differ by {check.difference:.1e} at most.</p>"
 
 
 def _table(learned: Sequence[Learned]) -> str:

@@ -117,4 +117,9 @@ def _rows(space: Mapping[str, Sequence[Any]], choices: Sequence[Choice]) -> Any:
     """The knobs as numbers, (choices, knobs) float32."""
     import numpy as np
 
-    return np.array([[math.log2(1 + float(choice[name])) for name in space] for choice in choices], np.float32)
+    return np.array([[_number(choice[name], values) for name, values in space.items()] for choice in choices], np.float32)
+
+
+def _number(value: Any, values: Sequence[Any]) -> float:
+    """A knob as a number; a text by its place among the values."""
+    return float(values.index(value)) if isinstance(value, str) else math.log2(1 + float(value))

@@ -19,6 +19,8 @@ import tvm
 from te_schedules.dense.pack import pack_panels
 from te_schedules.lower import PIPELINE
 from tvm_rank.artifact.link import link
+from tvm_rank.tune import live
+from tvm_rank.tune.live import LiveCall
 
 LIBRARY, ENTRY = "kernel.so", "kernel"
 ARGUMENTS = "arguments.json"
@@ -51,8 +53,8 @@ class Call:
     {"kind": "output", "shape": [...], "dtype": ...}             written by it
     """
 
-    def __init__(self, folder: str):
-        self.entries = json.loads(pathlib.Path(folder, ARGUMENTS).read_text(encoding="utf-8"))
+    def __init__(self, folder: str, entries: Sequence[dict[str, Any]]):
+        self.entries = entries
         self.arrays = {e["file"]: np.load(pathlib.Path(folder, e["file"])) for e in self.entries if "file" in e}
 
     def tensors(self, device: Any, shapes: Sequence[Sequence[int]]) -> list[Any]:
@@ -75,9 +77,10 @@ class Call:
 
 
 @functools.cache
-def call_of(folder: str) -> Call:
+def call_of(folder: str) -> Call | LiveCall:
     """The recorded call of a folder, read once in a process."""
-    return Call(folder)
+    entries = json.loads(pathlib.Path(folder, ARGUMENTS).read_text(encoding="utf-8"))
+    return LiveCall(folder, entries) if isinstance(entries, dict) else Call(folder, entries)
 
 
 def allocate(device: Any, args_info: Sequence[Any], _repeat: int, *, calls: Sequence[str]) -> list[list[Any]]:
@@ -137,7 +140,12 @@ def _all_calls(
     for folder, tensors in zip(calls, repeated, strict=True):
         call = call_of(folder)
         expected = call.tensors(device, default_shapes)
-        found += alternated(call, (module, tensors), (default, expected), device, config)
+        if isinstance(call, LiveCall):
+            sides = (module[ENTRY], tensors), (default[ENTRY], expected)
+            call.check(*sides, check)
+            found += live.alternated(*sides, config.repeat)
+        else:
+            found += alternated(call, (module, tensors), (default, expected), device, config)
     return found
 
 

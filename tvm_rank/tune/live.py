@@ -1,0 +1,107 @@
+"""Calls of kernels inside of requests, in the worker processes of tuning: feature kernels read columns by their addresses, so they are
+measured while requests wait in front of them (`runtime.held`)."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tvm
+
+from te_schedules.dense.pack import pack_panels, unpack
+from tvm_rank.runtime.engine import Engine, load
+from tvm_rank.runtime.held import HeldCall
+from tvm_rank.tune.requests import read_requests
+
+ROUND_S, LEAST_ROUNDS = 2e-2, 5  # of a round in which each kernel runs once on each request; longer ones are fewer
+Side = tuple[Any, Sequence[Sequence[Any]]]  # the kernel, and its arguments for each request
+
+
+class LiveCall:
+    """What `arguments.json` of a recorded call says, a mapping:
+
+    artifact: its folder · requests: a folder of requests · kernel: its name in the artifact · outputs: how many of its last arguments it
+    writes · constants: argument -> the files of its values, one for each form of the kernel · weights: argument -> outputs of the layer
+    whose packed weight it is.
+    """
+
+    def __init__(self, folder: str, entries: Mapping[str, Any]):
+        self.entries = entries
+        engine = _engine(entries["artifact"])
+        held = [HeldCall(engine, entries["kernel"], request) for request in read_requests(entries["requests"])]
+        self.arguments = [one.arguments for one in held]
+        self._held = held  # their requests wait as long as this is there
+        self._constants = {
+            int(place): [np.load(pathlib.Path(folder, name)) for name in names] for place, names in entries["constants"].items()
+        }
+
+    def tensors(self, device: Any, shapes: Sequence[Sequence[int]]) -> list[list[Any]]:
+        """Arguments for each request. shapes: of a kernel with constants, the form; of one with weights, the width of each."""
+        replaced: dict[int, Any] = {}
+        for place, forms in self._constants.items():
+            replaced[place] = forms[int(shapes[0][0])]
+        for (place, units), shape in zip(self.entries["weights"].items(), shapes if self.entries["weights"] else (), strict=True):
+            packed = np.from_dlpack(self.arguments[0][int(place)])
+            replaced[int(place)] = pack_panels(unpack(packed, units), int(shape[-1]))
+        count = len(self.arguments[0])
+        for place in range(count - self.entries["outputs"], count):
+            replaced[place] = _unwritten(np.from_dlpack(self.arguments[0][place]))
+        made = {place: tvm.runtime.tensor(array, device=device) for place, array in replaced.items()}
+        return [[made.get(place, argument) for place, argument in enumerate(one)] for one in self.arguments]
+
+    def _outputs(self, tensors: Sequence[Any]) -> list[np.ndarray]:
+        return [tensor.numpy() for tensor in tensors[-self.entries["outputs"] :]]
+
+    def check(self, candidate: Side, default: Side, compare: Any) -> None:
+        """Run both on each request; `compare(outputs, expected)` raises ValueError when results differ."""
+        for mine, wanted in zip(candidate[1], default[1], strict=True):
+            default[0](*wanted)
+            expected = self._outputs(wanted)
+            candidate[0](*mine)
+            compare(self._outputs(mine), expected)
+
+
+def _unwritten(array: np.ndarray) -> np.ndarray:
+    """An output before it is written: NaN, or the largest integer."""
+    return np.full(array.shape, np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).max, array.dtype)
+
+
+@functools.cache
+def _engine(folder: str) -> Engine:
+    """The artifact of a folder, loaded once in a process."""
+    return load(folder, threads=1, verify=False)
+
+
+def alternated(candidate: Side, default: Side, rounds: int) -> list[float]:
+    """[candidate, default] in seconds of one call, over up to so many rounds. In a round each runs once on each request, in turn with the
+    other one, which is half of the requests ahead: a kernel that is second on a request would find its table rows in the caches.
+
+    The default's time is its least mean over a round, the candidate's is that times the median of the ratio of both.
+    """
+    sides, count = (candidate, default), len(default[1])
+    first = _round(sides, count, 0)
+    ratios, least = [], first[1]
+    for turn in range(max(LEAST_ROUNDS, min(rounds, int(rounds * ROUND_S / sum(first))))):
+        mine, other = _round(sides, count, turn)
+        ratios.append(mine / other)
+        least = min(least, other)
+    seconds = least / count
+    return [float(seconds * np.median(ratios)), float(seconds)]
+
+
+def _round(sides: Sequence[Side], count: int, turn: int) -> list[float]:
+    """Seconds of both on all requests; with an odd `turn` the other one is ahead."""
+    order = (0, 1) if turn % 2 else (1, 0)
+    sums = [0.0, 0.0]
+    for k in range(count):
+        for place in order:
+            function, arguments = sides[place]
+            given = arguments[(k + place * count // 2) % count]
+            started = time.perf_counter()
+            function(*given)
+            sums[place] += time.perf_counter() - started
+    return sums

@@ -1,0 +1,182 @@
+"""Tasks that are measured inside of requests: kernels of features, attention units and ensembles of trees."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from relay_passes.graph import op_name
+from relay_passes.lower_columns import SideKernel, side_kernels
+from te_schedules.column_group.kernel import INTERMEDIATES, Knobs
+from te_schedules.dense.tiles import DenseTiles
+from te_schedules.feature.kind import procedures_of
+from te_schedules.pair.kernel import PairLayers, pair_func
+from te_schedules.pair.op import NAME as PAIR_LAYERS
+from te_schedules.pair.op import layers_of
+from te_schedules.procedure import prim_funcs
+from te_schedules.trees.kernel import NAME as TREES
+from te_schedules.trees.kernel import Forest, trees_func
+from te_schedules.trees.knobs import SPACE as TREE_SPACE
+from te_schedules.trees.knobs import TreeKnobs
+from te_schedules.trees.op import forest_of
+from tvm_rank.tune.records import Choice
+from tvm_rank.tune.requests import RequestData
+from tvm_rank.tune.task import Shapes, Task, kernel_module
+from tvm_rank.tune.worker import ARGUMENTS
+
+FEATURES = "rank.features"
+FIRST_CONSTANT, CONSTANTS = 1, ("ints", "floats", "bytes")  # arguments of a feature kernel, behind the descriptor table
+ITEM_KERNEL = "item_features"
+ONE_ROW = ("block_rows", "grain_rows")  # knobs that mean nothing for a request's own row
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Place:
+    """Where live kernels run: the folder of their artifact, and the requests."""
+
+    artifact: pathlib.Path
+    requests: RequestData
+    threads: int
+
+    def record(self, folder: pathlib.Path, rows: int, **entries: Any) -> None:
+        """Write `arguments.json` (`worker.LiveCall`)."""
+        requests = self.requests.write(folder.parent, rows)
+        told = {"artifact": str(self.artifact), "requests": str(requests), "constants": {}, "weights": {}, "outputs": 1, **entries}
+        (folder / ARGUMENTS).write_text(json.dumps(told), encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureTask:
+    """The kernel of the features of one side."""
+
+    kernel: SideKernel
+    knobs: Knobs
+    place: Place
+    calls: int = 1
+    operator: str = FEATURES
+
+    @functools.cached_property
+    def name(self) -> str:
+        return self.kernel.key
+
+    @property
+    def default(self) -> Choice:
+        return dataclasses.asdict(self.knobs)
+
+    @property
+    def space(self) -> Mapping[str, Sequence[Any]]:
+        without = {*(() if self.kernel.name == ITEM_KERNEL else ONE_ROW), *(("grain_rows",) if self.place.threads == 1 else ())}
+        return {name: values for name, values in Knobs.space().items() if name not in without}
+
+    def module(self, choice: Choice) -> tvm.IRModule:
+        lowered = self.kernel.lowered(Knobs(**choice))
+        return kernel_module(lowered.prim_func(self.kernel.name), prim_funcs(procedures_of(lowered.columns)))
+
+    def shapes(self, choice: Choice, _rows: int) -> Shapes:
+        return [[INTERMEDIATES.index(choice["intermediates"])]]
+
+    def record(self, folder: pathlib.Path, rows: int) -> None:
+        files: dict[int, list[str]] = {}
+        for form in INTERMEDIATES:
+            lowered = self.kernel.lowered(dataclasses.replace(self.knobs, intermediates=form))
+            for place, name in enumerate(CONSTANTS, FIRST_CONSTANT):
+                np.save(folder / f"{name}_{form}.npy", getattr(lowered.layout, name))
+                files.setdefault(place, []).append(f"{name}_{form}.npy")
+        self.place.record(folder, rows, kernel=self.kernel.name, constants=files, outputs=len(lowered.outputs))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairTask:
+    """An attention unit."""
+
+    pair: PairLayers
+    calls: int
+    place: Place
+    operator: str = PAIR_LAYERS
+
+    @property
+    def name(self) -> str:
+        return self.pair.name
+
+    @property
+    def default(self) -> Choice:
+        return dataclasses.asdict(self.pair.layers[0].tiles)
+
+    @property
+    def space(self) -> Mapping[str, Sequence[Any]]:
+        return {name: values for layer in reversed(self.pair.layers) for name, values in layer.space().items()}
+
+    def _tiled(self, choice: Choice) -> PairLayers:
+        tiles = DenseTiles(**choice)
+        return dataclasses.replace(self.pair, layers=tuple(dataclasses.replace(one, tiles=tiles) for one in self.pair.layers))
+
+    def module(self, choice: Choice) -> tvm.IRModule:
+        return kernel_module(pair_func(self._tiled(choice)))
+
+    def shapes(self, choice: Choice, _rows: int) -> Shapes:
+        first, *further = self._tiled(choice).layers
+        return [[layer.width] for layer in (first, first, *further)]
+
+    def record(self, folder: pathlib.Path, rows: int) -> None:
+        first, *further = self.pair.layers
+        weights = {3: first.units, 4: first.units} | {5 + 2 * k: layer.units for k, layer in enumerate(further)}
+        self.place.record(folder, rows, kernel=self.name, weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TreeTask:
+    """An ensemble of trees."""
+
+    forest: Forest
+    calls: int
+    place: Place
+    operator: str = TREES
+
+    @property
+    def name(self) -> str:
+        return self.forest.name
+
+    @property
+    def default(self) -> Choice:
+        return dataclasses.asdict(self.forest.knobs)
+
+    @property
+    def space(self) -> Mapping[str, Sequence[Any]]:
+        return TREE_SPACE
+
+    def module(self, choice: Choice) -> tvm.IRModule:
+        return kernel_module(trees_func(dataclasses.replace(self.forest, knobs=TreeKnobs(**choice))))
+
+    def shapes(self, _choice: Choice, _rows: int) -> Shapes:
+        return []
+
+    def record(self, folder: pathlib.Path, rows: int) -> None:
+        self.place.record(folder, rows, kernel=self.name)
+
+
+def live_tasks(mod: tvm.IRModule, schedule: Mapping[str, Any], place: Place) -> list[Task]:
+    """The kernels of features, attention units and trees of a module before its features become kernels (`pipeline.before_kernels`);
+    `schedule` as a manifest describes it."""
+    found: list[Task] = []
+    for kernel in side_kernels(mod):
+        knobs = Knobs(**schedule["kernels"].get(kernel.key, schedule["features"]))
+        found.append(FeatureTask(kernel=kernel, knobs=knobs, place=place))
+    calls: dict[str, list[Any]] = {}
+    for binding in (b for block in mod["main"].body.blocks for b in block.bindings):
+        if isinstance(call := binding.value, relax.Call) and op_name(call) in (PAIR_LAYERS, TREES):
+            of = layers_of(call) if op_name(call) == PAIR_LAYERS else forest_of(call)
+            calls.setdefault(of.name, []).append(of)
+    for same in calls.values():
+        count, of = len(same), same[0]
+        pair = PairTask(pair=of, calls=count, place=place) if isinstance(of, PairLayers) else None
+        found.append(pair or TreeTask(forest=of, calls=count, place=place))
+    return found
