@@ -4,7 +4,8 @@ Seen in apache-tvm 0.27 (`tvm.relax.frontend.onnx`):
 - Gather reads with mode "fast" (an index out of range is a crash) and spells negative indices with run-time shape arithmetic.
 - Min, Max, Sum and Mean of several tensors stack them and reduce; Clip is emitted as TIR, which no graph pass can see into.
 - Gemm leaves the transposition and the scaling of constant weights to run time; BatchNormalization has its five inputs.
-- Expand to a constant shape fails on a symbolic batch; Squeeze without axes may drop the batch; x[:, 1:3] and arange(N) lose it.
+- Expand to a constant shape fails on a symbolic batch; Squeeze without axes may drop the batch; x[:, 1:3], arange(N) and a cast
+  of a shape lose it.
 - GatherElements, GatherND and the scatters do not check their indices either.
 - Dropout, LayerNormalization, BatchNormalization give placeholders for results that they do not compute.
 - GRU, LSTM, RNN, Scan, Loop and LpNormalization are missing, and all of ai.onnx.ml; nodes over constants alone are left to run time.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,8 +39,10 @@ from tvm_rank.frontend.onnx_indexing import (
     with_tuples_in_range,
 )
 from tvm_rank.frontend.onnx_loops import Body, convert_loop, convert_scan
+from tvm_rank.frontend.onnx_normalization import convert_batch_normalization, convert_layer_normalization, convert_lp_normalization
 from tvm_rank.frontend.onnx_operators import ML_DOMAIN, walk
 from tvm_rank.frontend.onnx_recurrent import convert_gru, convert_lstm, convert_rnn
+from tvm_rank.frontend.onnx_shapes import computed_shape, convert_reshape, convert_tile
 from tvm_rank.frontend.onnx_signature import BATCH
 from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, array_of, constant, is_constant, shape_of
 
@@ -68,6 +72,14 @@ class Importer(ONNXGraphImporter):
         """End the block that a failed import leaves open: TVM would warn of it on stderr when the builder goes."""
         with contextlib.suppress(Exception):
             self.bb._end_block()
+
+    def _construct_nodes(self, graph: Any) -> None:
+        """Node by node: TVM refuses shapes as inputs of most operators before it asks for their conversion."""
+        for node in graph.node:
+            if (shape := computed_shape(node, [self._nodes.get(name) for name in node.input], self._parse_attr)) is not None:
+                self._nodes[node.output[0]] = shape
+            else:
+                super()._construct_nodes(SimpleNamespace(node=[node]))
 
     def _check_for_unsupported_ops(self, graph: Any) -> None:
         """Nothing: `onnx_operators.unsupported_operators` has looked, and knows of our own converters."""
@@ -194,30 +206,6 @@ def _gemm(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
     return relax.op.add(product, c)
 
 
-def _batch_normalization(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
-    """x * a + b, with a = scale / sqrt(var + epsilon) and b = bias - mean * a in float64, then rounded once."""
-    if attrs.get("training_mode", 0):
-        raise NotConvertible("it is in training mode; export in evaluation mode (model.eval())")
-    if attrs["tvm_custom"]["num_outputs"] > 1:
-        raise NotConvertible("its running mean and variance are used; export in evaluation mode (model.eval())")
-    x, *parameters = inputs[:5]
-    shape = shape_of(x)
-    if shape is None or not all(map(is_constant, parameters)):
-        raise NotConvertible("its scale, bias, mean and variance must be constants, and the rank of its input known")
-    scale, bias, mean, variance = (array_of(p).astype(np.float64) for p in parameters)
-    factor = scale / np.sqrt(variance + attrs.get("epsilon", 1e-5))
-    offset = bias - mean * factor
-    trailing = (slice(None), *[None] * (len(shape) - 2))
-    dtype = str(x.ty.dtype)
-    product = relax.op.multiply(x, constant(factor[trailing].astype(dtype)))
-    return relax.op.add(product, constant(offset[trailing].astype(dtype)))
-
-
-def _layer_normalization(_inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
-    if attrs["tvm_custom"]["num_outputs"] > 1:
-        raise NotConvertible("its mean and its inverse deviation are used, which are not computed; compute them with ReduceMean")
-
-
 def _dropout(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
     """The input itself. A model that asks for random zeros when it scores was exported in training mode."""
     if len(inputs) > 2 and inputs[2] is not None and not (is_constant(inputs[2]) and not array_of(inputs[2]).any()):
@@ -257,20 +245,10 @@ def _power(inputs: Inputs, _attrs: Attributes, _opset: int) -> Any:
     return relax.op.astype(relax.op.power(relax.op.astype(base, "float64"), relax.op.astype(exponent, "float64")), dtype)
 
 
-def _lp_normalization(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
-    """x / ||x||, and 0 where the norm is 0."""
-    x, axis = inputs[0], [attrs.get("axis", -1)]
-    squares = relax.op.multiply(x, x) if attrs.get("p", 2) == 2 else relax.op.abs(x)
-    norm = relax.op.sum(squares, axis, keepdims=True)
-    norm = relax.op.sqrt(norm) if attrs.get("p", 2) == 2 else norm
-    zero, one = relax.const(0, x.ty.dtype), relax.const(1, x.ty.dtype)
-    return relax.op.divide(x, relax.op.where(relax.op.equal(norm, zero), one, norm))
-
-
 LOOPS: dict[str, Callable[[Inputs, Attributes, Body], Any]] = {"Loop": convert_loop, "Scan": convert_scan}
 
 CONVERTERS: dict[str, Callable[[Inputs, Attributes, int], Any]] = {
-    "BatchNormalization": _batch_normalization,
+    "BatchNormalization": convert_batch_normalization,
     "Clip": _clip,
     "Dropout": _dropout,
     "Expand": convert_expand,
@@ -280,8 +258,8 @@ CONVERTERS: dict[str, Callable[[Inputs, Attributes, int], Any]] = {
     "GatherND": with_tuples_in_range,
     "Gemm": _gemm,
     "LSTM": convert_lstm,
-    "LayerNormalization": _layer_normalization,
-    "LpNormalization": _lp_normalization,
+    "LayerNormalization": convert_layer_normalization,
+    "LpNormalization": convert_lp_normalization,
     "Max": _pairwise(relax.op.maximum),
     "Mean": _mean,
     "Min": _pairwise(relax.op.minimum),
@@ -292,8 +270,10 @@ CONVERTERS: dict[str, Callable[[Inputs, Attributes, int], Any]] = {
     "Scatter": with_indices_in_range,
     "ScatterElements": with_indices_in_range,
     "ScatterND": with_tuples_in_range,
+    "Reshape": convert_reshape,
     "Slice": convert_slice,
     "Softmax": _softmax,
     "Squeeze": convert_squeeze,
     "Sum": _pairwise(relax.op.add),
+    "Tile": convert_tile,
 }

@@ -8,9 +8,10 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from tvm_rank.frontend.onnx_shapes import expanded
 from tvm_rank.frontend.onnx_values import Attributes, Inputs, NotConvertible, array_of, constant, is_constant, shape_of
 
-END_OF_AXIS = 2**31 - 1  # exporters write this, or 2 ** 63 - 1, for "to the end"
+END_OF_AXIS = 10**9  # exporters write this, 2 ** 31 - 1, or 2 ** 63 - 1, for "to the end"
 
 
 def convert_gather(inputs: Inputs, attrs: Attributes, _opset: int) -> Any:
@@ -27,6 +28,8 @@ def convert_expand(inputs: Inputs, _attrs: Attributes, _opset: int) -> Any:
     """Expand to constants: a symbolic axis can only stay as it is, which a target of 1 says."""
     data, shape = inputs
     dims = shape_of(data)
+    if isinstance(shape, relax.ShapeExpr):
+        return expanded(data, shape)
     if not is_constant(shape) or dims is None or all(isinstance(dim, tirx.IntImm) for dim in dims):
         return None
     target = [int(size) for size in array_of(shape)]
