@@ -1,8 +1,8 @@
-"""A formula over many values at once: each operation is a loop over up to LANES values, so that it becomes vector instructions.
+"""A formula over up to LANES values at once: a loop takes VECTOR of them through all operations, which are vector instructions.
 
 The tree is that of `formula.py`, but a variable has a number, ("variable", v), and there is ("reduced", r), a number that a function
-of vectors has left. The values of a node lie in an array of LANES doubles; arrays are used again when a node has been consumed, so
-there are as many as the tree is deep, not as it has nodes. The NumPy definition is `tvm_rank.config.evaluation.evaluate`.
+of vectors has left. The values of a node lie in an array of VECTOR doubles, which LLVM turns into registers; arrays are used again when a
+node has been consumed, so there are as many as the tree is deep, not as it has nodes. The NumPy definition is `tvm_rank.config.evaluation.evaluate`.
 
 An operation on one array and itself copies it first: TVM takes `x == x` for true and `x - x` for 0, which NaN and infinity are not.
 """
@@ -22,7 +22,7 @@ from te_schedules.feature import formula, lanes_math
 from te_schedules.procedure import Procedure
 
 LANES = 64  # an array of doubles is half of the largest that TVM leaves on the stack
-VECTOR = 8  # doubles of the widest vector of any CPU target; LLVM splits it where vectors are narrower
+VECTOR = 16  # lanes at once: two of the widest vectors of any CPU target, so that one need not wait for the other
 
 Expr = Any
 
@@ -75,40 +75,61 @@ _FOLDS: dict[str, Callable] = {
 
 @dataclass(eq=False)
 class _Value:
-    """The values of a node: lanes of a buffer from `first` on, or one number for all. `slot`: the buffer may be used again."""
+    """The values of a node: an array of the caller's from `first` on, an array of this formula's (`slot`, which may be used again), or one
+    number for all."""
 
     buffer: Any
     first: int | None = None
     slot: bool = False
-
-    def at(self, lane: Expr) -> Expr:
-        """The value of a lane."""
-        return self.buffer[0] if self.first is None else self.buffer[T.int64(self.first) + lane]
 
     def is_same(self, other: _Value) -> bool:
         """True when TVM would see one expression in both."""
         return self.buffer is other.buffer and self.first == other.first
 
 
+def _fence(x: Expr) -> Expr:
+    """A vector that is rounded here: no operation behind is fused with the one that made it."""
+    return tirx.call_llvm_pure_intrin("float64", "llvm.arithmetic.fence", x)
+
+
 class Lanes:
-    """The walk over a tree that emits its loops. All memory is in buffers: variables and reduced (v * LANES + lane), numbers."""
+    """The walk over a tree that emits its code. All memory is in buffers: variables and reduced (v * LANES + lane), numbers.
+
+    One loop takes VECTOR lanes through all operations, so that values stay in registers. On a GPU, whose compiler has no fence, each operation
+    is a loop, and its values lie in memory.
+    """
 
     def __init__(self, variables: Any, numbers: Any, reduced: Any, count: Expr):
         self._variables, self._numbers, self._reduced, self._count = variables, numbers, reduced, count
         self._blocks = intrin.let((count + T.int64(VECTOR - 1)) // T.int64(VECTOR))
         self._free: list[Any] = []
+        self._in_registers = not intrin.on_gpu()
+        self._base: Expr = T.int64(0)  # the first lane of the block, in registers
+        self._known: dict[int, Any] = {}
 
     def emit(self, tree: tuple, out: Any) -> None:
         """Emit the evaluation of the first `count` lanes to the buffer `out`."""
-        value = self._emit(tree)
-        with T.serial(self._blocks) as block, T.vectorized(T.int64(VECTOR)) as k:
-            lane = block * T.int64(VECTOR) + k
-            T.buffer_store(out, value.at(lane), [lane])
+        for k in sorted(_numbers_of(tree)):
+            self._known[k] = intrin.local("float64", self._numbers[k])
+        if not self._in_registers:
+            self._loop(out, lambda x: x, [self._emit(tree)])
+            return
+        with T.serial(self._blocks) as block:
+            self._base = intrin.let(block * T.int64(VECTOR))
+            value = self._emit(tree)
+            with T.vectorized(T.int64(VECTOR)) as k:
+                T.buffer_store(out, self._at(value, k), [self._base + k])
+
+    def _at(self, value: _Value, lane: Expr) -> Expr:
+        """The value of a lane, of the block if values are in registers."""
+        if value.first is None:
+            return value.buffer[0]
+        return value.buffer[lane] if value.slot else value.buffer[T.int64(value.first) + self._base + lane]
 
     def _emit(self, tree: tuple) -> _Value:
         kind, *rest = tree
         if kind == "number":
-            return _Value(intrin.local("float64", self._numbers[rest[0]]))
+            return _Value(self._known[rest[0]])
         if kind == "variable":
             return _Value(self._variables, rest[0] * LANES)
         if kind == "reduced":
@@ -149,9 +170,13 @@ class Lanes:
         return self._done(out, values)
 
     def _loop(self, out: Any, operation: Callable, values: Sequence[_Value]) -> None:
+        if self._in_registers:
+            with T.vectorized(T.int64(VECTOR)) as k:
+                T.buffer_store(out, _fence(operation(*(self._at(value, k) for value in values))), [k])
+            return
         with T.serial(self._blocks) as block, T.vectorized(T.int64(VECTOR)) as k:
             lane = block * T.int64(VECTOR) + k
-            T.buffer_store(out, operation(*(value.at(lane) for value in values)), [lane])
+            T.buffer_store(out, operation(*(self._at(value, lane) for value in values)), [lane])
 
     def _steps(self, function: Callable, operand: tuple) -> _Value:
         """A function of `lanes_math`: its steps are kept until the last of them is done."""
@@ -176,8 +201,8 @@ class Lanes:
         """An operation value by value."""
         values = [self._emit(operand) for operand in operands]
         out = self._take()
-        with T.serial(self._count) as lane:
-            T.buffer_store(out, operation(*(intrin.let(value.at(lane)) for value in values)), [lane])
+        with T.serial(T.min(self._count - self._base, T.int64(VECTOR)) if self._in_registers else self._count) as lane:
+            T.buffer_store(out, operation(*(intrin.let(self._at(value, lane)) for value in values)), [lane])
         return self._done(out, values)
 
     def _distinct(self, values: list[_Value]) -> list[_Value]:
@@ -188,7 +213,7 @@ class Lanes:
         return found
 
     def _take(self) -> Any:
-        return self._free.pop() if self._free else intrin.array(LANES, "float64")
+        return self._free.pop() if self._free else intrin.array(VECTOR if self._in_registers else LANES, "float64")
 
     def _done(self, out: Any, values: list[_Value]) -> _Value:
         for value in values:
@@ -198,6 +223,13 @@ class Lanes:
     def _release(self, value: _Value) -> None:
         if value.slot:
             self._free.append(value.buffer)
+
+
+def _numbers_of(tree: tuple) -> set[int]:
+    """Which of the column's numbers a tree has."""
+    if tree[0] == "number":
+        return {tree[1]}
+    return set().union(*(_numbers_of(part) for part in tree[1:] if isinstance(part, tuple)))
 
 
 # ---------------------------------------------------------------- trees as procedures

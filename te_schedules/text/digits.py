@@ -8,6 +8,7 @@ COUNT = 8
 ZEROS = 0x3030303030303030  # the text "00000000"
 _HIGH_HALVES = 0xF0F0F0F0F0F0F0F0
 PAIRS = 0x000000FF000000FF  # every other pair of digits; their weights in the upper half of the sum:
+BYTE_PAIRS, QUADS = 0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF  # every pair of digits, every four
 OUTER, INNER = 100 + (1_000_000 << 32), 1 + (10_000 << 32)
 
 

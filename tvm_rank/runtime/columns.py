@@ -84,6 +84,8 @@ def _converted(column: Any, where: str) -> pa.Array | pa.ChunkedArray:
 
 def as_columns(table: Any, where: str) -> tuple[Mapping[str, Any], int | None]:
     """(columns by name, rows or None) of a pyarrow Table, RecordBatch or a mapping."""
+    if type(table) is dict:  # what most calls give; to ask for a Mapping takes longer than all else here
+        return table, None
     if isinstance(table, pa.Table):
         return dict(zip(table.column_names, table.columns, strict=True)), table.num_rows
     if isinstance(table, pa.RecordBatch):
@@ -242,12 +244,14 @@ def _fill_weights(words: list[int], weights: pa.Array) -> None:
 
 
 class Table:
-    """The descriptor table of one call: `words` (fields, WORDS) int64, and what must stay alive while kernels run."""
+    """The descriptor table of one call: `words` (fields, WORDS) int64, what must stay alive while kernels run, and whether a column has
+    offsets, which must be checked."""
 
     def __init__(self, uses: Sequence[FieldUse]):
         self.uses = uses
         self.words = np.zeros((max(1, len(uses)), WORDS), np.int64)
         self.keep: list[Any] = []
+        self.has_offsets = False
 
     def fill(self, k: int, array: pa.Array, rows: int, where: str, index: np.ndarray | None = None) -> None:
         """Put a column into row k. It has `rows` rows, or one that serves all; `index` (int32) maps kernel rows to its rows."""
@@ -259,6 +263,7 @@ class Table:
         elif index is not None:
             words[2] = index.ctypes.data
         self.words[k] = words
+        self.has_offsets = self.has_offsets or bool(words[5] or words[8] or words[19])
 
 
 def find_column(columns: Mapping[str, Any], name: str, where: str) -> Any:

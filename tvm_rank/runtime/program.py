@@ -104,9 +104,10 @@ class FeatureProgram:
     def of_table(self, table: Table, rows: int) -> dict[str, FeatureOutput]:
         """All features of the rows of a descriptor table, whose columns are those of the plan's uses."""
         tvm_runtime.use_threads(self._threads)
-        status = np.zeros(len(table.words), np.int64)
-        self._functions["check_columns"](table.words, status)
-        check(self.plan.uses, status)
+        if table.has_offsets:
+            status = np.zeros(len(table.words), np.int64)
+            self._functions["check_columns"](table.words, status)
+            check(self.plan.uses, status)
         outputs = self._ids(table, rows) | self._numbers(table, rows) | self._sequences(table, rows) | self._texts(table, rows)
         return {name: outputs[name] for name in self.plan.features}
 
