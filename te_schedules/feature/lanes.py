@@ -2,7 +2,8 @@
 
 The tree is that of `formula.py`, but a variable has a number, ("variable", v), and there is ("reduced", r), a number that a function
 of vectors has left. The values of a node lie in an array of VECTOR doubles, which LLVM turns into registers; arrays are used again when a
-node has been consumed, so there are as many as the tree is deep, not as it has nodes. The NumPy definition is `tvm_rank.config.evaluation.evaluate`.
+node has been consumed, so there are as many as the tree is deep, not as it has nodes. The NumPy definition is
+`tvm_rank.config.evaluation.evaluate`.
 
 An operation on one array and itself copies it first: TVM takes `x == x` for true and `x - x` for 0, which NaN and infinity are not.
 """
