@@ -11,11 +11,14 @@ from tvm import relax
 
 from relay_passes.add_entries import AddEntries
 from relay_passes.common_features import CommonFeatures
+from relay_passes.fold_scales import FoldScales
 from relay_passes.fuse_dense import FuseDense
+from relay_passes.fuse_norms import FuseNorms
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import ITEM_VALUES, MaterializeItems
 from relay_passes.reduce_dense import ReduceDense, Reduction
+from relay_passes.remove_moves import RemoveMoves
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from relay_passes.store_features import StoreFeatures
@@ -98,7 +101,8 @@ def _graph_passes(
         LowerColumns(knobs=knobs, named=schedule.kernels),
         AddEntries(key_form=key_form),
     ]
-    return [*common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
+    clean = [FuseNorms(), FoldScales(), RemoveMoves()]
+    return [*clean, *common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 
 def run(

@@ -4,7 +4,7 @@ They stay TVM's operators: passes see `relax.nn.softmax` or `relax.concat`, and 
 does not fit a call gives None, and the call has TVM's own.
 
 - `elementwise`: exp, sigmoid, tanh, erf without a call of the C library for each number; they are fused as before.
-- `softmax`, `concat`, `product` (batched matrix products), `sum`: kernels of their own, row by row.
+- `softmax`, `layer_norm`, `concat`, `product` (batched matrix products), `sum`: kernels of their own, row by row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import tvm
 from tvm import relax
 
-from te_schedules.plain import concat, elementwise, product, softmax, sum
+from te_schedules.plain import concat, elementwise, layer_norm, product, softmax, sum
 
 Legalization = Callable[[relax.BlockBuilder, relax.Call], relax.Expr]
 
@@ -35,6 +35,7 @@ LEGALIZATIONS: dict[str, Legalization] = {
         **elementwise.LEGALIZATIONS,
         "relax.nn.softmax": softmax.legalize,
         "relax.concat": concat.legalize,
+        "relax.nn.layer_norm": layer_norm.legalize,
         "relax.matmul": product.legalize,
         "relax.sum": sum.legalize,
     }.items()

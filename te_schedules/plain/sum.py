@@ -31,10 +31,10 @@ def _emit(buffers: list[tirx.Buffer], row: tirx.PrimExpr, keeps: bool) -> None:
     x, out = buffers
     with rows.loops(x.shape[1:-1]) as before:
         at = [row, *before]
-        T.buffer_store(out, _sum_of_run(x, at, int(x.shape[-1])), [*at, *([0] if keeps else [])])
+        T.buffer_store(out, sum_of_run(x, at, int(x.shape[-1])), [*at, *([0] if keeps else [])])
 
 
-def _sum_of_run(x: tirx.Buffer, at: list, length: int) -> tirx.PrimExpr:
+def sum_of_run(x: tirx.Buffer, at: list, length: int) -> tirx.PrimExpr:
     """The sum of x[*at, :]."""
     sums, lanes = T.alloc_buffer((LANES,), "float32", scope="global"), [T.ramp(0, 1, LANES)]
     T.buffer_store(sums, splat(0.0, LANES), lanes)

@@ -111,3 +111,20 @@ def test_softmax_sums_joins_and_products_are_those_of_numpy():
     ]
     for one_found, one_wanted in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one_found, one_wanted, rtol=1e-5, atol=2e-5)
+
+
+def test_layer_normalization_of_rows_that_fill_no_vector_and_of_large_means():
+    shapes, epsilon = [(16,), (3, 21), (5,)], 1e-3
+    given = [normal(*shape) + np.float32(100 * k) for k, shape in enumerate(shapes)]
+    ends = [(np.linspace(0.5, 2, s[-1], dtype=np.float32), np.linspace(-1, 1, s[-1], dtype=np.float32)) for s in shapes]
+
+    def layer(scale: np.ndarray, offset: np.ndarray):
+        return lambda x: relax.op.nn.layer_norm(x, relax.const(scale), relax.const(offset), axes=[-1], epsilon=epsilon)
+
+    for x, (scale, offset), got in zip(
+        given, ends, outputs(*((layer(*e), [x]) for x, e in zip(given, ends, strict=True))), strict=True
+    ):
+        wide = x.astype(np.float64)
+        apart = wide - wide.mean(-1, keepdims=True)
+        wanted = apart / np.sqrt((apart**2).mean(-1, keepdims=True) + epsilon) * scale + offset
+        np.testing.assert_allclose(got, wanted, atol=2e-5)
