@@ -47,8 +47,8 @@ def compile(
     tables: Mapping[str, np.ndarray] | str | os.PathLike[str] | None = None,
     items: Any = None,
     item_key: str | None = None,
-    store_layout: str = "columns",
-    materialize: str = "none",
+    store_layout: str | None = None,
+    materialize: str | None = None,
     memory_budget: int | None = None,
     target: object = "cpu",
     precision: str | Precision = "fp32",
@@ -71,10 +71,10 @@ def compile(
     defaults · table_precision: "fp32", "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with "*" for those that it
     does not name · hash_function: "std" or "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of
     all items, for an item store, so that requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or
-    "rows" (all fields of an item side by side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense",
-    or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB) · base_dir: where the configuration's files lie (default:
-    beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or "rtp" for files of the older
-    engine · progress: called with the name of each stage as it begins.
+    "rows" (all fields of an item side by side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense", or
+    "auto", the most that fits into `memory_budget` bytes (None: 4 GiB); both None: as tuned, else "columns" and "none" · base_dir: where the
+    configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or
+    "rtp" for files of the older engine · progress: called with the name of each stage as it begins.
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored;
     PrecisionError for a precision that its tolerance does not allow.
@@ -93,7 +93,7 @@ def compile(
     say("building the graph")
     graph, brought = _graph(brought)
     sizes = partial(item_bytes, graph.mod, resolved.tvm_target, schedule)
-    stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes)
+    stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes, schedule.stores)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
     maker = _Maker(brought, graph, resolved, stored, passes, _config_text(features), say, started)
     return _with_samples(chosen(maker, wanted, samples, say), maker, model, samples)

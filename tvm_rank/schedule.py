@@ -10,6 +10,7 @@ from typing import Any
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense.tiles import DenseTiles
 from te_schedules.trees.knobs import TreeKnobs
+from tvm_rank.items.prepare import StoreChoice
 
 PASSES = ("common_features", "hoist_request_side", "split_pairs", "split_dense")  # those that a graph can do without
 
@@ -19,13 +20,15 @@ class Schedule:
     """features: the loops of the feature kernels · dense: the tiles of dense layers, None for those of the target · kernels: other ones
     for single kernels, by the names that `tvm-rank tune` has for them: those of `inspect`, for feature kernels with digits behind that stand
     for what they compute; names that a model does not have mean nothing · trees: how ensembles of trees are walked · without: names of
-    PASSES that are left out. Raises ValueError for values that no kernel can have."""
+    PASSES that are left out · stores: how item stores are made of which `compile` is told nothing else, by `items.prepare.store_name`. Raises
+    ValueError for values that no kernel can have."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
     kernels: Mapping[str, DenseTiles | Knobs | TreeKnobs] = field(default_factory=dict)
     trees: TreeKnobs = field(default_factory=TreeKnobs)
     without: tuple[str, ...] = ()
+    stores: Mapping[str, StoreChoice] = field(default_factory=dict)
 
     def __post_init__(self):
         if unknown := sorted(set(self.without) - set(PASSES)):

@@ -85,6 +85,6 @@ def prepared(*names: str) -> list[Prepared]:
 def tuned(path: pathlib.Path, trials: int, *, names: Sequence[str] = (), pause: float = 0.0, session: Session = SESSION) -> Job:
     """A finished job."""
     with Journal(path) as journal:
-        job = Job(session, journal, Formula(pause), Limits(trials=trials), 0, lambda _what: None)  # type: ignore[arg-type]
-        job.run(prepared(*names))
+        job = Job(session, journal, Limits(trials=trials), 0, lambda _what: None)
+        job.run(Formula(pause), prepared(*names))  # type: ignore[arg-type]
     return job

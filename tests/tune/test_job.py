@@ -49,8 +49,8 @@ def test_what_takes_long_gets_the_trials(tmp_path: pathlib.Path):
             )
 
     with Journal(tmp_path / "db") as journal:
-        job = Job(SESSION, journal, Slow(), Limits(trials=80), 0, lambda _what: None)  # type: ignore[arg-type]
-        job.run(prepared("quick", "slow"))
+        job = Job(SESSION, journal, Limits(trials=80), 0, lambda _what: None)
+        job.run(Slow(), prepared("quick", "slow"))  # type: ignore[arg-type]
     quick, slow = job.states
     assert slow.share == pytest.approx(0.9)
     assert len(slow.trials) > 2 * len(quick.trials)
@@ -100,9 +100,9 @@ def test_a_run_that_measured_nothing_fails(tmp_path: pathlib.Path):
             return type(super().measure(one, built, effort))(error="terminated")
 
     with Journal(tmp_path / "db") as journal:
-        job = Job(SESSION, journal, Crashing(), Limits(trials=10), 0, lambda _what: None)  # type: ignore[arg-type]
+        job = Job(SESSION, journal, Limits(trials=10), 0, lambda _what: None)
         with pytest.raises(TuningError, match="nothing was measured: all 10 trials failed, 10 of them with: terminated"):
-            job.run(prepared())
+            job.run(Crashing(), prepared())  # type: ignore[arg-type]
 
 
 def test_gains_within_the_noise_keep_the_default(tmp_path: pathlib.Path):
@@ -114,8 +114,8 @@ def test_gains_within_the_noise_keep_the_default(tmp_path: pathlib.Path):
             return type(timed)(seconds=tuple(s * 20 for s in timed.default_seconds), default_seconds=timed.default_seconds)
 
     with Journal(tmp_path / "db") as journal:
-        job = Job(SESSION, journal, Noisy(), Limits(trials=30), 0, lambda _what: None)  # type: ignore[arg-type]
-        job.run(prepared())
+        job = Job(SESSION, journal, Limits(trials=30), 0, lambda _what: None)
+        job.run(Noisy(), prepared())  # type: ignore[arg-type]
     verdict = job.states[0].verdict
     assert verdict is not None
     assert not verdict.tuned
@@ -126,7 +126,7 @@ def test_gains_within_the_noise_keep_the_default(tmp_path: pathlib.Path):
 def test_a_time_budget_ends_the_search(tmp_path: pathlib.Path):
     started = time.perf_counter()
     with Journal(tmp_path / "db") as journal:
-        job = Job(SESSION, journal, Formula(0.05), Limits(seconds=1.0), 0, lambda _what: None)  # type: ignore[arg-type]
-        job.run(prepared())
+        job = Job(SESSION, journal, Limits(seconds=1.0), 0, lambda _what: None)
+        job.run(Formula(0.05), prepared())  # type: ignore[arg-type]
     assert 5 < job.measured < 40
     assert time.perf_counter() - started < 5

@@ -264,7 +264,7 @@ def test_the_model_is_compiled_with_what_was_learned_and_checked(
     shutil.copytree(folder, tmp_path / ARTIFACT)
     with Journal(tmp_path / "db") as journal:
         (session,) = {record for record in journal.records if isinstance(record, Session)}
-        job = Job(session, journal, None, Limits(trials=1), 0, lambda _what: None)  # type: ignore[arg-type]
+        job = Job(session, journal, Limits(trials=1), 0, lambda _what: None)
         _confirm(job, model, tmp_path, data())
     found = read_journal(tmp_path / "db")[-1]
     assert isinstance(found, Check)

@@ -20,13 +20,12 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> Non
     parser.add_argument("--items", metavar="FILE", help="Parquet or Arrow file of all items, for an item store: requests carry ids")
     parser.add_argument("--item-key", metavar="NAME", help="the column of --items that is the id of an item")
     parser.add_argument(
-        "--store-layout", choices=LAYOUTS, default="columns", help="rows: all fields of an item side by side (default: columns)"
+        "--store-layout", choices=LAYOUTS, help="rows: all fields of an item side by side (default: as tuned, or columns)"
     )
     parser.add_argument(
         "--materialize",
         choices=(*MATERIALIZED, "auto"),
-        default="none",
-        help="what of the items is computed ahead, into the store (default: none)",
+        help="what of the items is computed ahead, into the store (default: as tuned, or none)",
     )
     parser.add_argument(
         "--memory-budget", type=int, metavar="BYTES", help="what --materialize auto may add to the store (default: 4 GiB)"

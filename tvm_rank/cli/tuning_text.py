@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tvm_rank.cli.text_table import text_table
 from tvm_rank.tune.database import Learned, TuningDatabase
-from tvm_rank.tune.records import Check, Session, mean_ratio
+from tvm_rank.tune.records import Check, Session, StoreTrial, best_of, mean_ratio
 
 
 def learned_text(database: TuningDatabase) -> str:
@@ -24,7 +24,22 @@ def _session(database: TuningDatabase, session: Session) -> str:
     rows = [_row(one) for one in learned]
     header = ["kernel", "share", "trials", "default", "tuned", "saved", ""]
     checks = [line for check in database.checks(session)[-1:] for line in check_lines(check, session.batch_sizes)]
-    return "\n".join([*lines, text_table(header, rows), *_changes(learned), *checks])
+    parts = [*([text_table(header, rows)] if rows else []), *_changes(learned)]
+    parts += [line for name in database.store_names(session) for line in _stores(database.stores(session, name))]
+    return "\n".join([*lines, *parts, *checks])
+
+
+def _stores(trials: Sequence[StoreTrial]) -> Iterator[str]:
+    """The item stores that were tried."""
+    yield f"other item stores, of {trials[0].store}, the whole model:"
+    best = best_of(trials)
+    rows: list[list[str | int | float]] = []
+    for one in trials:
+        saved = [f"{1 - ratio:+.1%}" for ratio in one.ratios]
+        is_taken = best is not None and (best.layout, best.materialize) == (one.layout, one.materialize)
+        mean = f"{1 - one.mean_ratio:+.1%}" if saved else ""
+        rows.append([f"{one.layout}, {one.materialize}", mean, " / ".join(saved), one.error or ("taken" if is_taken else "")])
+    yield text_table(["store", "saved", "at each batch size", ""], rows)
 
 
 def check_lines(check: Check, batch_sizes: Sequence[int]) -> Iterator[str]:

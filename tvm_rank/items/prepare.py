@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -17,9 +19,23 @@ from tvm_rank.items.source import STRING, key_type, read_items
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse
 from tvm_rank.runtime.this_machine import lacking
 
-NONE, AUTO = "none", "auto"
+NONE, AUTO, BY_COLUMNS = "none", "auto", "columns"
 CHOICES = (*MATERIALIZED, AUTO)
 DEFAULT_BUDGET = 4 << 30  # bytes of what is computed ahead, under "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreChoice:
+    """How a store is made: `store_layout` and `materialize` of `compile`."""
+
+    layout: str = BY_COLUMNS
+    materialize: str = NONE
+
+
+def store_name(key: str, uses: Iterable[FieldUse]) -> str:
+    """A short name of a store, for what tuning knows of it: digits that stand for its key column and the item fields that are read."""
+    names = sorted({use.name for use in uses if not use.is_request})
+    return f"store_{hashlib.blake2b(repr((key, names)).encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,27 +77,27 @@ class PreparedStore:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoreOptions:
-    """The arguments of `compile`; no items, no store."""
+    """The arguments of `compile`; no items, no store. layout, materialize: None for what the tuning says, or else as `StoreChoice` has it."""
 
     items: Any
     key: str | None
-    layout: str
-    materialize: str = NONE
+    layout: str | None = None
+    materialize: str | None = None
     memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         if (self.items is None) != (self.key is None):
             raise RankError("compile(items, item_key): an item store needs both, the items and the name of their key column")
-        if self.materialize not in CHOICES:
+        if self.materialize not in (None, *CHOICES):
             raise RankError(f"compile(materialize={self.materialize!r}): give one of {', '.join(CHOICES)}")
         budget = self.memory_budget
         if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
             raise RankError(f"compile(memory_budget={budget!r}): give a number of bytes, or None for {DEFAULT_BUDGET:,}")
-        if self.materialize != NONE and self.key is None:
+        if self.materialize not in (None, NONE) and self.key is None:
             raise RankError(
                 f"compile(materialize={self.materialize!r}): give items and item_key, for an item store to keep the values"
             )
-        if self.layout not in LAYOUTS:
+        if self.layout not in (None, *LAYOUTS):
             raise RankError(f"compile(store_layout={self.layout!r}): give one of {', '.join(LAYOUTS)}")
 
     def check_target(self, name: str, machine: str, needs: Sequence[str]) -> None:
@@ -93,9 +109,15 @@ class StoreOptions:
             )
 
     def prepared(
-        self, uses: Sequence[FieldUse], links: Sequence[LinkEntry], stages: Sequence[HostStage], item_bytes: Callable[[str], int]
+        self,
+        uses: Sequence[FieldUse],
+        links: Sequence[LinkEntry],
+        stages: Sequence[HostStage],
+        item_bytes: Callable[[str], int],
+        tuned: Mapping[str, StoreChoice] = MappingProxyType({}),
     ) -> PreparedStore | None:
-        """The items with the columns that these uses, the links and the host stages read. item_bytes: what a level takes for each item.
+        """The items with the columns that these uses, the links and the host stages read. item_bytes: what a level takes for each item ·
+        tuned: what the tuning says, by `store_name`.
 
         Raises InputError; RankError for a link that cannot be computed ahead.
         """
@@ -103,24 +125,25 @@ class StoreOptions:
             return None
         names = dict.fromkeys(use.name for use in uses if not use.is_request)
         _refuse_crossed(links)
+        choice = tuned.get(store_name(self.key, uses), StoreChoice())
         items = read_items(self.items, self.key, needed_columns(links, stages, names, ITEM))
         entry = StoreEntry(
             key=self.key,
             key_type=key_type(items[self.key]),
             rows=len(items[self.key]),
-            layout=self.layout,
+            layout=self.layout or choice.layout,
             columns=tuple("" if use.is_request else use.name for use in uses),
             records=(),
-            materialized=self._level(len(items[self.key]), item_bytes),
+            materialized=self._level(self.materialize or choice.materialize, len(items[self.key]), item_bytes),
             values=(),
             refusals=(),
         )
         return PreparedStore(items=items, entry=entry)
 
-    def _level(self, rows: int, item_bytes: Callable[[str], int]) -> str:
+    def _level(self, wanted: str, rows: int, item_bytes: Callable[[str], int]) -> str:
         """What is computed ahead; under AUTO the most that fits the budget."""
-        if self.materialize != AUTO:
-            return self.materialize
+        if wanted != AUTO:
+            return wanted
         budget = DEFAULT_BUDGET if self.memory_budget is None else self.memory_budget
         stronger = (level for level in reversed(MATERIALIZED) if level != NONE)
         return next((level for level in stronger if item_bytes(level) * (rows + 1) <= budget), NONE)

@@ -10,10 +10,11 @@ from typing import Any
 
 from tvm_rank.artifact.manifest import this_build
 from tvm_rank.errors import TuningError
+from tvm_rank.items.prepare import StoreChoice
 from tvm_rank.schedule import Schedule
 from tvm_rank.tune.journal import read_journal
 from tvm_rank.tune.knobs import knobs_of
-from tvm_rank.tune.records import Check, Record, Session, TaskRecord, Trial, Verdict
+from tvm_rank.tune.records import Check, Record, Session, StoreTrial, TaskRecord, Trial, Verdict, best_of
 
 UNJUDGED = 0.03  # a trial of a tuning that was stopped before its end must be better by so much, and worse nowhere
 
@@ -62,6 +63,16 @@ class TuningDatabase:
         """The comparisons of the whole model, the last one behind the others."""
         return [record for record in self.records if isinstance(record, Check) and record.session == session.key]
 
+    def store_names(self, session: Session) -> list[str]:
+        """The item stores of which others were tried."""
+        mine = (record for record in self.records if isinstance(record, StoreTrial) and record.session == session.key)
+        return list(dict.fromkeys(trial.store for trial in mine))
+
+    def stores(self, session: Session, name: str) -> list[StoreTrial]:
+        """What was tried in the place of an item store."""
+        mine = (record for record in self.records if isinstance(record, StoreTrial) and record.session == session.key)
+        return [trial for trial in mine if trial.store == name]
+
     def _of(self, session: Session) -> list[Learned]:
         mine = [r for r in self.records if not isinstance(r, Session) and r.session == session.key]
         tasks = {record.name: record for record in mine if isinstance(record, TaskRecord)}
@@ -85,6 +96,7 @@ class TuningDatabase:
         """(the schedule for a TVM target as text, what a reader should know about it). A kernel that several sessions tuned gets what
         the last of them found. Raises TuningError when all records are of other targets or versions."""
         kernels: dict[str, Any] = {}
+        stores: dict[str, StoreChoice] = {}
         stale: dict[str, int] = {}
         words: list[str] = []
         fresh = 0
@@ -102,13 +114,17 @@ class TuningDatabase:
                     continue
                 if one.tuned:
                     kernels[one.task.name] = knobs
+            for name in self.store_names(session):
+                stores.pop(name, None)
+                if (choice := best_of(self.stores(session, name))) is not None:
+                    stores[name] = choice
         if stale:
             words.append(f"{sum(stale.values())} of {len(self.sessions)} sessions are ignored: made for {', '.join(stale)}")
         if not fresh:
             raise TuningError(
                 f"{self.source}: nothing in it is for {target}: {'; '.join(words) or 'it is empty'}; tune for this target"
             )
-        return Schedule(kernels=kernels), words
+        return Schedule(kernels=kernels, stores=stores), words
 
 
 def _learned(task: TaskRecord, session: Session, trials: Sequence[Trial], verdict: Verdict | None) -> Learned:

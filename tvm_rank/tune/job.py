@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tvm_rank.errors import TuningError
-from tvm_rank.tune.database import Learned
+from tvm_rank.tune.database import Learned, TuningDatabase
 from tvm_rank.tune.journal import Journal
 from tvm_rank.tune.measure import FINAL, SEARCH, Built, Candidate, Measurer, Prepared, Timed, candidate
 from tvm_rank.tune.records import Check, Choice, Session, TaskRecord, Trial, Verdict, mean_ratio
@@ -102,10 +102,8 @@ class Limits:
 class Job:
     """One run of tuning. `states` and `elapsed` can be read at each call of `on_change(what happens)`."""
 
-    def __init__(
-        self, session: Session, journal: Journal, measurer: Measurer, limits: Limits, seed: int, on_change: Callable[[str], None]
-    ):
-        self.session, self.journal, self.measurer = session, journal, measurer
+    def __init__(self, session: Session, journal: Journal, limits: Limits, seed: int, on_change: Callable[[str], None]):
+        self.session, self.journal = session, journal
         self.limits, self.seed, self.on_change = limits, seed, on_change
         self.states: list[TaskState] = []
         self.notes: list[str] = []  # what a reader should know of this run
@@ -113,6 +111,11 @@ class Job:
         self._known = [r for r in journal.records if isinstance(r, Trial) and r.session == session.key]
         self._before = max((trial.at for trial in self._known), default=0.0)
         self._started = time.perf_counter()
+
+    @property
+    def database(self) -> TuningDatabase:
+        """What is known now."""
+        return TuningDatabase(str(self.journal.path), self.journal.records)
 
     @property
     def elapsed(self) -> float:
@@ -129,8 +132,9 @@ class Job:
         """How much of the time of all tasks is saved, from 0 to 1."""
         return sum(state.share * state.gain for state in self.states)
 
-    def run(self, prepared: Sequence[Prepared]) -> None:
+    def run(self, measurer: Measurer, prepared: Sequence[Prepared]) -> None:
         """Tune. Raises TuningError when nothing could be measured."""
+        self.measurer = measurer
         self._begin(prepared)
         while (state := self._next()) is not None:
             self._round(state)

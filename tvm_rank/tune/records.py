@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvm_rank.artifact.typed_json import decode
+from tvm_rank.items.prepare import StoreChoice
 
 Choice = Mapping[str, Any]  # knob -> value, all knobs of a kernel
+SCORE_TOLERANCE = 1e-6  # of a score s, in parts of max(1, |s|)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,56 @@ class Check:
     difference: float
 
 
-Record = Session | TaskRecord | Trial | Verdict | Check
-KINDS: Mapping[str, type] = {"session": Session, "task": TaskRecord, "trial": Trial, "verdict": Verdict, "check": Check}
+STORE_GAIN = 0.02  # another store must be better by so much in the mean, and slower at no batch size by more than half of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreTrial:
+    """The whole model with another item store against the model as it was. store: which one (`items.prepare.store_name`) · bytes: that it
+    keeps of what is computed ahead, but for lists of ids · the other figures as of `Check`, empty with an `error`."""
+
+    session: str
+    store: str
+    layout: str
+    materialize: str
+    bytes: int
+    default_seconds: tuple[float, ...]
+    ratios: tuple[float, ...]
+    least: tuple[float, ...]
+    largest: tuple[float, ...]
+    difference: float
+    error: str
+
+    @property
+    def mean_ratio(self) -> float:
+        """Its time over the default's, the geometric mean over the batch sizes; infinite when it failed."""
+        return mean_ratio(self.ratios, (1.0,) * len(self.ratios))
+
+    @property
+    def is_better(self) -> bool:
+        """Faster, slower at no batch size, and of the same scores."""
+        is_same = not self.error and self.difference <= SCORE_TOLERANCE
+        return is_same and self.mean_ratio < 1 - STORE_GAIN and max(self.ratios) < 1 + STORE_GAIN / 2
+
+
+def best_of(trials: Sequence[StoreTrial]) -> StoreChoice | None:
+    """The store to take in the place of the default one; None when none is better."""
+    found = [trial for trial in trials if trial.is_better]
+    if not found:
+        return None
+    best = min(found, key=lambda trial: trial.mean_ratio)
+    return StoreChoice(layout=best.layout, materialize=best.materialize)
+
+
+Record = Session | TaskRecord | Trial | Verdict | Check | StoreTrial
+KINDS: Mapping[str, type] = {
+    "session": Session,
+    "task": TaskRecord,
+    "trial": Trial,
+    "verdict": Verdict,
+    "check": Check,
+    "store": StoreTrial,
+}
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 

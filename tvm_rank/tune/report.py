@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from tvm_rank.tune.database import Learned, TuningDatabase
-from tvm_rank.tune.records import Check, Session, Trial, mean_ratio
+from tvm_rank.tune.records import Check, Session, StoreTrial, Trial, mean_ratio
 from tvm_rank.web_page import html_table, page, svg
 
 WIDTH, HEIGHT, MARGIN = 520, 180, 42  # of a plot, and of the room for its axes; pixels
@@ -22,7 +22,8 @@ def report_json(database: TuningDatabase) -> str:
     for session in database.sessions.values():
         kernels = [_described(database, one) for one in database.learned() if one.session == session]
         checks = [dataclasses.asdict(check) for check in database.checks(session)]
-        sessions.append({**dataclasses.asdict(session), "kernels": kernels, "checks": checks})
+        tried = [dataclasses.asdict(one) for name in database.store_names(session) for one in database.stores(session, name)]
+        sessions.append({**dataclasses.asdict(session), "kernels": kernels, "checks": checks, "stores": tried})
     return json.dumps({"sessions": sessions}, indent=1)
 
 
@@ -71,6 +72,8 @@ def _session(database: TuningDatabase, session: Session) -> str:
     ]
     for check in database.checks(session)[-1:]:
         parts += ["<h3>The whole model</h3>", _check(check, session)]
+    for name in database.store_names(session):
+        parts += [f"<h3>Other item stores, of {escape(name)}</h3>", _stores(database.stores(session, name))]
     parts += ["<h3>Before and after</h3>", _bars(learned, session)]
     for one in learned:
         if ratios := best_ratios(database, one):
@@ -99,6 +102,14 @@ def _check(check: Check, session: Session) -> str:
     ]
     table = html_table(("items", "default us", "tuned us", "saved", "between loads"), rows)
     return f"{dropped}{table}<p>Scores differ by {check.difference:.1e} at most.</p>"
+
+
+def _stores(trials: Sequence[StoreTrial]) -> str:
+    """The whole model with other item stores."""
+    rows = [
+        [f"{one.layout}, {one.materialize}", " / ".join(f"{1 - ratio:+.1%}" for ratio in one.ratios), one.error] for one in trials
+    ]
+    return html_table(("store", "saved", ""), rows)
 
 
 def _table(learned: Sequence[Learned]) -> str:

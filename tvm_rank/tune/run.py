@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -13,12 +15,12 @@ from tvm_rank.precision import Samples
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.this_machine import processor
 from tvm_rank.target import ResolvedTarget
-from tvm_rank.tune.database import TuningDatabase
+from tvm_rank.tune import stores
 from tvm_rank.tune.job import Job, Limits
 from tvm_rank.tune.journal import Journal
 from tvm_rank.tune.measure import Measurer
 from tvm_rank.tune.model import Given, Model, chosen
-from tvm_rank.tune.records import Session
+from tvm_rank.tune.records import Session, best_of
 from tvm_rank.tune.remote import RemoteMeasurer, Tracker
 from tvm_rank.tune.requests import RequestData
 from tvm_rank.tune.scratch import scratch
@@ -28,6 +30,7 @@ from tvm_rank.tune.whole import Compared, compared, confirmed, with_code
 
 BATCH_SIZES = (64, 256, 1024)
 ARTIFACT, TUNED = "artifact", "tuned"  # folders of the model as it is, and with what was found
+STORE_PART = 0.3  # of a time budget, for other item stores
 RESERVED_PART, MEASURED_S = 0.25, 20.0  # of a time budget, at most, for the check of the whole model; seconds of its measuring
 NEEDED = ("cloudpickle", "psutil")  # of the extra `tune` of setup.py; xgboost is used when it is there
 
@@ -60,17 +63,74 @@ def tune(
     target = found.target()
     count = threads or (1 if tracker else tvm_runtime.cores())  # how many cores a server has is not known
     with Journal(pathlib.Path(out)) as journal, scratch() as folder:
-        tasks, data, notes = _tasks(found, kernels, folder / ARTIFACT, requests, count, tracker)
+        data, notes = _requests(found, kernels, requests, tracker)
         session = _session(target, count, batch_sizes, tracker, data)
-        limits = Limits(trials=trials, seconds=seconds, reserve=_reserve(found, seconds) if data else 0.0)
+        limits = Limits(trials=trials, seconds=seconds)
+        job = Job(session, journal, limits, seed, lambda what: on_change(job, what))
+        job.notes.extend(notes)
+        if data is not None and found.inputs is not None and found.manifest.store and not kernels:
+            found = _with_store(job, found, folder, data)
+        tasks = _tasks(found, kernels, folder / ARTIFACT, data, job)
+        job.limits = dataclasses.replace(limits, reserve=_reserve(found, seconds) if data else 0.0)
         with _measurer(target, count, folder, tracker) as measurer:
-            job = Job(session, journal, measurer, limits, seed, lambda what: on_change(job, what))
-            job.notes.extend(notes)
             on_change(job, "building the kernels as they are")
-            job.run(measurer.prepare(tasks, session.batch_sizes))
+            job.run(measurer, measurer.prepare(tasks, session.batch_sizes))
         if data is not None and found.inputs is not None:
             _confirm(job, found, folder, data)
     return job
+
+
+def _requests(
+    model: Model, names: Sequence[str], given: Samples | None, tracker: Tracker | None
+) -> tuple[RequestData | None, list[str]]:
+    """The requests that kernels run within, and what there is to say; None when none of those with these names does."""
+    dense = {task.name for task in model.dense_tasks()}
+    why = "servers of a tracker measure dense layers only" if tracker else model.not_live()
+    if why:
+        return None, [f"feature kernels, attention units and trees are not tuned: {why}"]
+    if names and dense.issuperset(names):
+        return None, []
+    data = model.requests(given)
+    return data, [f"requests: {data.source}"]
+
+
+def _tasks(model: Model, names: Sequence[str], folder: pathlib.Path, data: RequestData | None, job: Job) -> list[Task]:
+    """The tasks with these names. The artifact is written to `folder` when they run within requests."""
+    if data is None:
+        return chosen(model.dense_tasks(), names, "; ".join(job.notes))
+    assert model.artifact is not None
+    tasks = chosen([*model.dense_tasks(), *model.live_tasks(folder, data, job.session.threads)], names)
+    job.on_change("writing the artifact")
+    model.artifact.save(folder)
+    return tasks
+
+
+def _contest(job: Job, data: RequestData) -> Callable[[pathlib.Path, pathlib.Path], Compared]:
+    """Compares two artifacts under the conditions of the job."""
+
+    def look() -> None:
+        job.on_change("measuring the whole model")
+
+    return lambda default, other: compared(default, other, data, job.session.batch_sizes, job.session.threads, look)
+
+
+def _with_store(job: Job, model: Model, folder: pathlib.Path, data: RequestData) -> Model:
+    """The model with the item store that is the fastest."""
+    assert model.inputs is not None
+    assert model.artifact is not None
+    name, budget = stores.name_of(model.manifest), job.limits.seconds
+    seconds = math.inf if budget is None else STORE_PART * budget
+    job.journal.append(job.session)
+    job.on_change("trying other item stores")
+    known = job.database.stores(job.session, name)
+    stores.tried(model.inputs, model.artifact, folder, job.session.key, _contest(job, data), known, seconds, job.journal.append)
+    known = job.database.stores(job.session, name)
+    if left := len(stores.others(model.manifest)) - len(known):
+        job.notes.append(f"the time was not enough for {left} of the other item stores; the same command goes on")
+    if (best := best_of(known)) is None:
+        return model
+    job.on_change("compiling the model with another item store")
+    return Model.of({**model.inputs, "store_layout": best.layout, "materialize": best.materialize})
 
 
 def _reserve(model: Model, seconds: float | None) -> float:
@@ -83,36 +143,18 @@ def _reserve(model: Model, seconds: float | None) -> float:
 def _confirm(job: Job, model: Model, folder: pathlib.Path, data: RequestData) -> None:
     """Compare the model with what `compile(tuning=...)` makes of the database, and drop what does not hold."""
     assert model.inputs is not None
-    database, target = TuningDatabase(str(job.journal.path), job.journal.records), model.target()
+    database, target = job.database, model.target()
     known = {str(kernel.get("key", kernel["name"])) for kernel in model.manifest.kernels}
     kernels = {name: knobs for name, knobs in database.schedule(job.session.target)[0].kernels.items() if name in known}
 
-    def contest(artifact: Artifact) -> Compared:
-        job.on_change("measuring the whole model")
-        other = with_code(folder / ARTIFACT, artifact, folder / TUNED)
-        sizes, threads = job.session.batch_sizes, job.session.threads
-        return compared(folder / ARTIFACT, other, data, sizes, threads, lambda: job.on_change("measuring the whole model"))
+    contest = _contest(job, data)
+
+    def against_default(artifact: Artifact) -> Compared:
+        return contest(folder / ARTIFACT, with_code(folder / ARTIFACT, artifact, folder / TUNED))
 
     job.on_change("compiling the model with what was found")
-    found = confirmed(model.inputs, schedule_of(model.inputs.get("tuning"), target), kernels, contest)
+    found = confirmed(model.inputs, schedule_of(model.inputs.get("tuning"), target), kernels, against_default)
     job.confirm([one for one in database.learned() if one.tuned and one.task.name in kernels], found)
-
-
-def _tasks(
-    model: Model, names: Sequence[str], folder: pathlib.Path, given: Samples | None, threads: int, tracker: Tracker | None
-) -> tuple[list[Task], RequestData | None, list[str]]:
-    """The tasks with these names, the requests that they run within, and what there is to say. The artifact is written to `folder` when one
-    of them needs it."""
-    dense = model.dense_tasks()
-    why = "servers of a tracker measure dense layers only" if tracker else model.not_live()
-    if why or (names and {task.name for task in dense}.issuperset(names)):
-        note = f"feature kernels, attention units and trees are not tuned: {why}"
-        return chosen(dense, names, note), None, [note] if why else []
-    data = model.requests(given)
-    tasks = chosen([*dense, *model.live_tasks(folder, data, threads)], names)
-    assert model.artifact is not None
-    model.artifact.save(folder)
-    return tasks, data, [f"requests: {data.source}"]
 
 
 def _session(

@@ -22,12 +22,12 @@ from tvm_rank.artifact import store
 from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.runtime.engine import Engine, load
 from tvm_rank.schedule import Schedule
+from tvm_rank.tune.records import SCORE_TOLERANCE
 from tvm_rank.tune.requests import RequestData
 
 LOADS = 5  # each loads both anew: where memory happens to lie makes a difference of a few percent
 LOAD_S, LEAST_ROUNDS, MOST_ROUNDS = 0.8, 3, 40  # of both at a batch size, for each load
 LEAST_NOISE = 0.01  # differences below this are none
-SCORE_TOLERANCE = 1e-6  # of a score s, in parts of max(1, |s|)
 FIGURES = ("default_seconds", "ratios", "least", "largest")  # of Compared, for each batch size
 
 
