@@ -13,6 +13,7 @@ from tvm import relax
 from te_schedules.column_group import kernel, op, op_sequences, padded, sinks
 from te_schedules.column_group.copies import Copy
 from te_schedules.column_group.filled import FilledPool, FirstElements, FirstRow
+from te_schedules.column_group.id_sums import ElementIdSums, IdSums
 from te_schedules.column_group.joint import Joint, family, suffix
 from te_schedules.column_group.layout import Use
 from te_schedules.column_group.pool import Pool
@@ -104,10 +105,11 @@ class _Member:
 
 
 class ColumnKernel:
-    """The kernel of one group: its layout, arguments and call. Values with several uses are made once, or for each, as `knobs` says."""
+    """The kernel of one group: its layout, arguments and call. Values with several uses are made once, or for each, as `knobs` says.
+    reads_tables: False for one with the ids of its lookups and without their table rows (`id_sums.py`)."""
 
-    def __init__(self, graph: FeatureGraph, group: Group, knobs: kernel.Knobs):
-        self.graph, self.group, self.knobs = graph, group, knobs
+    def __init__(self, graph: FeatureGraph, group: Group, knobs: kernel.Knobs, *, reads_tables: bool = True):
+        self.graph, self.group, self.knobs, self.reads_tables = graph, group, knobs, reads_tables
         self.stacks: list[relax.Var] = []
         self.columns: list[Column] = []
         self.outputs: list[kernel.Argument] = []
@@ -191,6 +193,8 @@ class ColumnKernel:
             self.stacks.append(stack)
         combiner, name, form = str(value.attrs["combiner"]), f"stack{self.stacks.index(stack)}", op.table_format(value)
         pooling = "sum" if combiner == op.FIRST else combiner
+        if not self.reads_tables:
+            return ElementIdSums() if op.is_call(value, op_sequences.LOOKUP) else IdSums()
         if op.is_call(value, op_sequences.LOOKUP):
             elements = padded.PaddedEmbeddings(pooling, name, form, int(value.attrs["length"]))
             return FirstElements(elements) if combiner == op.FIRST else elements

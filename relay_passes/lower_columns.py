@@ -88,9 +88,9 @@ class SideKernel:
     graph: FeatureGraph
     group: Group
 
-    def lowered(self, knobs: kernel.Knobs) -> ColumnKernel:
-        """The kernel with these knobs."""
-        return ColumnKernel(self.graph, self.group, knobs)
+    def lowered(self, knobs: kernel.Knobs, *, reads_tables: bool = True) -> ColumnKernel:
+        """The kernel with these knobs, and with or without the rows of its lookups."""
+        return ColumnKernel(self.graph, self.group, knobs, reads_tables=reads_tables)
 
     @property
     def key(self) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from te_schedules.column_group.filled import FilledPool, FirstElements, FirstRow
+from te_schedules.column_group.id_sums import ElementIdSums, IdSums
 from te_schedules.column_group.padded import ElementCounts, PaddedEmbeddings, PaddedIds, read_elements
 from te_schedules.column_group.pool import Pool
 from te_schedules.column_group.rows import Place, read_ids
 from te_schedules.column_group.sinks import FirstId
 
-OF_ROWS, OF_ELEMENTS = (Pool, FirstRow, FilledPool, FirstId), (PaddedEmbeddings, FirstElements, PaddedIds, ElementCounts)
+OF_ROWS = (Pool, FirstRow, FilledPool, FirstId, IdSums)
+OF_ELEMENTS = (PaddedEmbeddings, FirstElements, PaddedIds, ElementCounts, ElementIdSums)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tvm_rank
 from tvm_rank import zoo
 from tvm_rank.bench.contest import OWN, Process, Refusal
+from tvm_rank.bench.lookups import parts_without
+from tvm_rank.bench.peers.requests import read_requests
 from tvm_rank.bench.results import Results
 from tvm_rank.cli.main import main
 
@@ -70,6 +73,25 @@ def test_a_run_has_every_contestant_with_checked_scores(measured: pathlib.Path):
     assert own.split().keys() == {"features", "dense", "other", "outside"}
     assert own.work.flops == sum(kernel.flops for kernel in own.kernels)
     assert own.work.table_rows >= 8  # an item has an item_id, at least most of them
+
+
+def test_lookups_are_told_apart_by_a_kernel_without_them(measured: pathlib.Path, workload: zoo.Workload):
+    path = workload.folder.parent / "artifacts" / workload.folder.name / "cpu-fp32"
+    engine = tvm_rank.load(path)
+    requests = [{"user": user, "items": items} for user, items in read_requests(str(workload.folder), 2, 8)]
+    shares = parts_without(path, engine, requests)
+    assert "item_features" in shares
+    assert all(share > 0 for share in shares.values())
+    assert len(next(iter(engine.rank(**requests[0]).values()))) == 8  # nothing waits any more
+    own = next(one for one in Results.load(measured).measurements if one.contestant == "tvm-rank" and one.items == 8)
+    assert all(0 <= kernel.lookups_us <= kernel.us for kernel in own.kernels)
+    assert {kernel.name for kernel in own.kernels if kernel.lookups_us} <= shares.keys()
+    assert "lookups alone" in measured.with_suffix(".md").read_text()
+    old = json.loads(measured.read_text())
+    for kernel in (kernel for one in old["measurements"] for kernel in one["kernels"]):
+        del kernel["lookups_us"]
+    (measured.parent / "old.json").write_text(json.dumps(old))
+    assert Results.load(measured.parent / "old.json").measurements[0].kernels[0].lookups_us == 0
 
 
 def test_what_was_not_run_is_named(measured: pathlib.Path):

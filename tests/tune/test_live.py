@@ -26,12 +26,12 @@ import tvm_rank
 from te_schedules.column_group.kernel import Knobs
 from tvm_rank.cli.main import main
 from tvm_rank.cli.requests import read_requests
-from tvm_rank.runtime.held import HeldCall
+from tvm_rank.runtime.held import HeldCall, alternated
 from tvm_rank.schedule import Schedule
 from tvm_rank.tune.database import TuningDatabase
 from tvm_rank.tune.job import Job, Limits
 from tvm_rank.tune.journal import Journal, read_journal
-from tvm_rank.tune.live import LiveCall, alternated
+from tvm_rank.tune.live import LiveCall
 from tvm_rank.tune.model import Model
 from tvm_rank.tune.records import Check, Session, Trial, Verdict
 from tvm_rank.tune.requests import COUNT, RequestData

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tvm_rank.bench import lookups
 from tvm_rank.bench.conditions import conditions
 from tvm_rank.bench.contest import BASELINES, OWN, Process, Refusal, python_of
 from tvm_rank.bench.machine import ceilings
@@ -155,6 +156,7 @@ class _Workload:
 
     def _artifact(self, target: str, precision: str) -> pathlib.Path:
         from tvm_rank.compiler import compile
+        from tvm_rank.target import resolve
 
         path = self.folder / "artifacts" / self.files.folder.name / f"{target}-{precision}"
         if not path.exists():
@@ -163,6 +165,7 @@ class _Workload:
                 **given, target=target, precision=precision, progress=lambda stage: self.say(f"{target} {precision}: {stage}")
             )
             path.parent.mkdir(parents=True, exist_ok=True)
+            lookups.write(made, resolve(target).tvm_target, path)
             made.save(path)
         return path
 

@@ -21,13 +21,15 @@ ALL, MODEL = "all", "model"
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """One kernel of a request: microseconds of all its calls, and FLOPs and bytes as the artifact's plan counts them (no table rows)."""
+    """One kernel of a request: microseconds of all its calls, and FLOPs and bytes as the artifact's plan counts them (no table rows).
+    lookups_us: of them for its lookups, as a kernel without them tells; 0 when that was not measured."""
 
     name: str
     us: float
     calls: float
     flops: int
     bytes: int
+    lookups_us: float = 0.0
 
     @property
     def stage(self) -> str:
@@ -132,6 +134,8 @@ class Results:
             found = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(found, dict) or found.get("schema") != SCHEMA:
                 raise ValueError(f"it has no results of schema {SCHEMA}")
+            for one in (kernel for measured in found.get("measurements", ()) for kernel in measured.get("kernels", ())):
+                one.setdefault("lookups_us", 0.0)  # not measured by earlier versions
             results: Results = decode(cls, found)
         except (OSError, ValueError, RecursionError) as error:
             raise BenchError(f"{path}: cannot be compared with ({error}); give what `tvm-rank bench --json` wrote") from error

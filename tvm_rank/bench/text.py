@@ -25,7 +25,7 @@ TIMES = (
     "differs by",
 )
 STAGES = {"features": "features and lookups", "dense": "dense layers", "other": "other kernels", "outside": "outside of kernels"}
-SPLIT = ("items", "threads", "contestant", *STAGES.values(), "lookups at least")
+SPLIT = ("items", "threads", "contestant", *STAGES.values(), "lookups alone", "lookups at least")
 WORK = ("items", "threads", "contestant", "FLOP", "bytes", "table rows", "GFLOP/s", "of the roof", "least us", "of the time")
 
 
@@ -72,13 +72,15 @@ def times_rows(measured: Sequence[Measurement]) -> list[list[Cell]]:
 
 
 def split_rows(measured: Sequence[Measurement], results: Results) -> list[list[Cell]]:
-    """Where the time of the engine goes, and what the table rows alone cost at the ceiling of random rows."""
+    """Where the time of the engine goes, what of it the lookups take, and what table rows cost at the ceiling of random rows."""
     rows: list[list[Cell]] = []
     for one in measured:
         if one.kernels:
             figures = results.ceilings.get(str(one.threads))
             least = f"{one.work.table_rows * figures['row_ns'] / 1e3:,.0f}" if figures else ""
-            rows.append([str(one.items), str(one.threads), one.name, *(f"{us:,.0f}" for us in one.split().values()), least])
+            alone = sum(kernel.lookups_us for kernel in one.kernels)
+            split = [*(f"{us:,.0f}" for us in one.split().values()), f"{alone:,.0f}" if alone else "", least]
+            rows.append([str(one.items), str(one.threads), one.name, *split])
     return rows
 
 

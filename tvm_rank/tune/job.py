@@ -18,6 +18,7 @@ from tvm_rank.tune.search import Key, Measured, Search, identity
 from tvm_rank.tune.whole import FIGURES, Confirmed
 
 ROUND = 16  # candidates that are built together: starting the builder's processes takes 2 s
+ROUND_S = 30.0  # that a round may take with a time budget, more where the share of the task is large
 FIRST_ROUND = 4  # of them with a time budget, as long as it is not known how long they take
 PROPOSALS = 4  # times that choices are asked for, since several may give the same kernel
 JUDGED = 3  # candidates of a task that are measured again at the end
@@ -38,6 +39,7 @@ class TaskState:
     verdict: Verdict | None = None
     exhausted: bool = False
     cost: float = 0.0  # seconds of a trial in the last round
+    spent: float = 0.0  # seconds of all rounds
     same: set[Key] = field(default_factory=set)  # choices that give a kernel that another one gave
 
     def proposals(self, count: int) -> list[Candidate]:
@@ -179,19 +181,23 @@ class Job:
                 state.share += part / len(self.session.batch_sizes)
 
     def _next(self) -> TaskState | None:
-        """The task to try more of: trials are dealt by the shares, so that what takes long is looked at first and most."""
+        """The task to try more of: trials are dealt by the shares, so that what takes long is looked at first and most; with a time budget
+        time is, since candidates of features take many times longer than those of dense layers."""
         trials = self.limits.trials
         if self.elapsed >= self.limits.search_seconds:
             return None
         if trials is not None and self.measured >= trials:
             return None
         open_ones = [state for state in self.states if not state.exhausted]
+        if self.limits.seconds is not None:
+            return max(open_ones, key=lambda state: state.share / (state.spent + ROUND_S / 2), default=None)
         return max(open_ones, key=lambda state: state.share / (len(state.trials) + ROUND / 2), default=None)
 
     def _round(self, state: TaskState) -> None:
         """One round of candidates of a task."""
         count = ROUND if self.limits.trials is None else min(ROUND, self.limits.trials - self.measured)
-        found = state.proposals(min(count, state.affordable(self.limits.search_seconds - self.elapsed)))
+        left = self.limits.search_seconds - self.elapsed
+        found = state.proposals(min(count, state.affordable(max(min(left, ROUND_S), state.share * left))))
         if not found:
             state.exhausted = True
             return
@@ -211,6 +217,7 @@ class Job:
             if self.elapsed >= self.limits.search_seconds:
                 break
         state.cost = (self.elapsed - begun) / len(found)
+        state.spent += self.elapsed - begun
 
     def _judge(self) -> None:
         """Measure the best ones again, longer, and keep the default unless one is better at no batch size's cost."""

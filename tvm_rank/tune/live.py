@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import pathlib
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,11 +13,8 @@ import tvm
 
 from te_schedules.dense.pack import pack_panels, unpack
 from tvm_rank.runtime.engine import Engine, load
-from tvm_rank.runtime.held import HeldCall
+from tvm_rank.runtime.held import HeldCall, Side
 from tvm_rank.tune.requests import read_requests
-
-ROUND_S, LEAST_ROUNDS = 2e-2, 5  # of a round in which each kernel runs once on each request; longer ones are fewer
-Side = tuple[Any, Sequence[Sequence[Any]]]  # the kernel, and its arguments for each request
 
 
 class LiveCall:
@@ -74,34 +70,3 @@ def _unwritten(array: np.ndarray) -> np.ndarray:
 def _engine(folder: str) -> Engine:
     """The artifact of a folder, loaded once in a process."""
     return load(folder, threads=1, verify=False)
-
-
-def alternated(candidate: Side, default: Side, rounds: int) -> list[float]:
-    """[candidate, default] in seconds of one call, over up to so many rounds. In a round each runs once on each request, in turn with the
-    other one, which is half of the requests ahead: a kernel that is second on a request would find its table rows in the caches.
-
-    The default's time is its least mean over a round, the candidate's is that times the median of the ratio of both.
-    """
-    sides, count = (candidate, default), len(default[1])
-    first = _round(sides, count, 0)
-    ratios, least = [], first[1]
-    for turn in range(max(LEAST_ROUNDS, min(rounds, int(rounds * ROUND_S / sum(first))))):
-        mine, other = _round(sides, count, turn)
-        ratios.append(mine / other)
-        least = min(least, other)
-    seconds = least / count
-    return [float(seconds * np.median(ratios)), float(seconds)]
-
-
-def _round(sides: Sequence[Side], count: int, turn: int) -> list[float]:
-    """Seconds of both on all requests; with an odd `turn` the other one is ahead."""
-    order = (0, 1) if turn % 2 else (1, 0)
-    sums = [0.0, 0.0]
-    for k in range(count):
-        for place in order:
-            function, arguments = sides[place]
-            given = arguments[(k + place * count // 2) % count]
-            started = time.perf_counter()
-            function(*given)
-            sums[place] += time.perf_counter() - started
-    return sums

@@ -19,7 +19,7 @@ import tvm
 from te_schedules.dense.pack import pack_panels
 from te_schedules.lower import PIPELINE
 from tvm_rank.artifact.link import link
-from tvm_rank.tune import live
+from tvm_rank.runtime import held
 from tvm_rank.tune.live import LiveCall
 
 LIBRARY, ENTRY = "kernel.so", "kernel"
@@ -143,7 +143,7 @@ def _all_calls(
         if isinstance(call, LiveCall):
             sides = (module[ENTRY], tensors), (default[ENTRY], expected)
             call.check(*sides, check)
-            found += live.alternated(*sides, config.repeat)
+            found += held.alternated(*sides, config.repeat)
         else:
             found += alternated(call, (module, tensors), (default, expected), device, config)
     return found

@@ -34,7 +34,9 @@ class Own(Contestant):
         return [partial(self._engine.rank, user=user, items=rows) for user, rows in self._requests(items)]
 
     def split(self, items: int) -> dict[str, Any]:
-        """{"whole_us", "kernels": [{"name", "us", "calls", "flops", "bytes"}]}; FLOPs and bytes as the artifact's plan counts them."""
+        """{"whole_us", "kernels": [{"name", "us", "calls", "flops", "bytes", "lookups_us"}]}; FLOPs and bytes as the artifact's plan counts
+        them."""
+        from tvm_rank.bench.lookups import parts_without
         from tvm_rank.plan.steps import Plan, total
         from tvm_rank.runtime.profile import profile
 
@@ -42,9 +44,10 @@ class Own(Contestant):
         plan = Plan.from_json(path.read_text(encoding="utf-8"), str(path))
         asked = [{"user": user, "items": rows} for user, rows in self._requests(items)]
         whole, kernels = profile(self._engine, asked, SPLIT_TURNS)
-        found = []
+        without, found = parts_without(path.parent, self._engine, asked), []
         for kernel in kernels:
             flops, moved = total([step for step in plan.kernels if step.operator == kernel.name], 1, items)
             one = {"name": kernel.name, "us": round(kernel.seconds * 1e6, 2), "calls": round(kernel.calls, 2)}
-            found.append({**one, "flops": flops, "bytes": moved})
+            lookups = round(kernel.seconds * 1e6 * max(0.0, 1 - without.get(kernel.name, 1.0)), 2)
+            found.append({**one, "flops": flops, "bytes": moved, "lookups_us": lookups})
         return {"whole_us": round(whole * 1e6, 2), "kernels": found}
