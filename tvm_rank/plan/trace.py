@@ -14,6 +14,7 @@ from te_schedules.column_group import op
 from te_schedules.pair.op import NAME as PAIR_LAYERS
 from te_schedules.pair.op import layers_of
 from te_schedules.pair.pool import NAME as PAIR_POOL
+from te_schedules.trees.kernel import NAME as TREES
 from tvm_rank.ops.table_rows import row_bytes
 from tvm_rank.plan.steps import Amount, Step
 
@@ -134,6 +135,9 @@ def _flops(call: relax.Call, result: Any, operator: str, size: Size) -> int:
         return layers_of(call).flops * _rows(result, size)
     if operator == PAIR_POOL:
         return 2 * size(call.args[1].ty.shape.values[1]) * _elements(result, size)
+    if operator == TREES:  # a comparison for each level of each tree, as deep as its deepest leaf, and the sum
+        trees = call.args[2].value.numpy()
+        return int(trees[:, 1].sum() + len(trees)) * _rows(result, size)
     if operator.startswith("rank.") or operator in MOVES:
         return 0
     counted = call.args[0].ty if operator in REDUCTIONS else result
