@@ -81,6 +81,7 @@ def run(options: Options, on_change: OnChange, *, measure_ceilings: bool = True)
     state = State(Results(conditions=conditions(), options=about, ceilings={}))
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(options.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="tvm-rank-bench-")))
+        folder.mkdir(parents=True, exist_ok=True)
         _look_at_baselines(options, state, on_change)
         if measure_ceilings:
             on_change(state, "measuring the machine's ceilings")
