@@ -6,7 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +20,11 @@ settings.register_profile(
 settings.load_profile("ci")
 
 
+QUICK = ("accuracy", "artifact", "bench", "cli", "explain", "frontend", "gpu", "items", "passes", "pipeline", "plan", "transform")
+"""Folders whose tests are about files, commands, passes and schedules: LLVM does not optimize what they compile, which halves their time.
+The others, which are about what kernels compute, have the code that users have."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --update-golden."""
     parser.addoption("--update-golden", action="store_true", help="write the golden texts instead of comparing with them")
@@ -30,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         is_apart = getattr(getattr(item, "module", None), "APART", False)
         item.add_marker(pytest.mark.xdist_group(item.nodeid if is_apart else str(item.path)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def level_of_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How much LLVM optimizes code in this module: see QUICK."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.relative_to(ROOT / "tests").parts[0] in QUICK:
+            patch.setattr("tvm_rank.target.OPT_LEVEL", 0)
+        yield
 
 
 @pytest.fixture

@@ -34,9 +34,11 @@ LIGHT = (
     "docs/tuning.md",
 )
 
-DRIVER = """
+QUICK = "import tvm_rank.target; tvm_rank.target.OPT_LEVEL = 0"  # LLVM does not optimize what documents compile, as in tests/conftest.py
+DRIVER = f"""
+{QUICK}
 import json, linecache, subprocess, sys
-names = {"__name__": "__main__"}
+names = {{"__name__": "__main__"}}
 for block in json.load(sys.stdin):
     if block["language"] == "python":
         source = "\\n" * (block["line"] - 1) + block["text"]
@@ -45,8 +47,8 @@ for block in json.load(sys.stdin):
     else:
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", block["text"]], capture_output=True, text=True)
         if done.returncode:
-            place = f"{block['file']}:{block['line']}"
-            sys.exit(f"{place}: status {done.returncode} of\\n{block['text']}\\n{done.stdout}\\n{done.stderr}")
+            place = f"{{block['file']}}:{{block['line']}}"
+            sys.exit(f"{{place}}: status {{done.returncode}} of\\n{{block['text']}}\\n{{done.stdout}}\\n{{done.stderr}}")
 """
 
 
@@ -89,7 +91,7 @@ def shell_lines(text: str, *, console: bool) -> str:
 def install_command(folder: pathlib.Path) -> str:
     """A folder with `tvm-rank`, as an installation makes it, for this tree and this interpreter."""
     command = folder / "tvm-rank"
-    command.write_text(f"#!{sys.executable}\nimport sys\nfrom tvm_rank.cli.main import main\nsys.exit(main())\n")
+    command.write_text(f"#!{sys.executable}\nimport sys\n{QUICK}\nfrom tvm_rank.cli.main import main\nsys.exit(main())\n")
     command.chmod(0o755)
     return str(folder)
 

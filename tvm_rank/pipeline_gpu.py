@@ -1,5 +1,5 @@
-"""The passes up to kernels for GPUs. Features are kernels of ours with a thread for each row of each column; the rest are TVM's operators,
-fused as on CPUs, with a thread for each number of their results (`dlight.gpu.Fallback`).
+"""The passes up to kernels for GPUs. Features are kernels of ours with a thread for each row of each column, trees one with a thread for each
+row; the rest are TVM's operators, fused as on CPUs, with a thread for each number of their results (`dlight.gpu.Fallback`).
 
 What splits and packs dense layers for CPU vectors is left out: `FuseDense`, `SplitPairs`, `SplitDense`, `ReduceDense`, `TileLayers`.
 """
@@ -18,14 +18,17 @@ from tvm.s_tir import dlight
 from relay_passes.common_features import CommonFeatures
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
+from relay_passes.tile_layers import TileLayers
 from te_schedules import check_columns, pack_columns
 from te_schedules.column_group.kernel import OPERATOR, RECOMPUTED, Knobs
 from te_schedules.gpu.build import PIPELINE
+from te_schedules.trees import TreeKnobs
+from te_schedules.trees.kernel import NAME as TREES
 from tvm_rank.errors import TargetError
 from tvm_rank.schedule import Schedule
 
 FEATURES = "rank.features"
-OF_THREADS = (FEATURES, "rank.check_columns", "rank.guard_columns", "rank.bind_columns")  # the last three are the host's
+OF_THREADS = (FEATURES, TREES, "rank.check_columns", "rank.guard_columns", "rank.bind_columns")  # the last three are the host's
 THREADS = 64  # of a block, unless a schedule says more
 
 _AS_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
@@ -54,6 +57,7 @@ def phases(
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": [
             *(one for name, one in optional.items() if name not in schedule.without),
+            TileLayers({}, TreeKnobs(threads=schedule.trees.threads or THREADS)),
             LowerColumns(knobs=knobs_of(schedule)),
             *entries,
         ],

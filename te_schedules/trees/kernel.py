@@ -7,15 +7,14 @@
 2. A step of a walk is: load a record, compare, add. Each step waits for the one before it, so `lanes` rows are walked in turn: while one
    waits for its node, the others compare. All take as many steps as the tree's deepest leaf has; a leaf leads to itself.
 3. Rows that are left over, all of them in a call of a few rows, walk `lanes` trees at a time instead.
-4. Sums are float64, tree after tree: the order of 500 float32 sums would be seen in the sixth digit.
+4. Sums are float64 (`sums.py`).
+
+With the knob `threads` it is a kernel for GPUs (`thread_kernel.py`).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -23,72 +22,24 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
-from te_schedules.trees import mask_kernel
-from te_schedules.trees.ensemble import Aggregate
-from te_schedules.trees.knobs import TreeKnobs
+from te_schedules.trees import mask_kernel, thread_kernel
+from te_schedules.trees.forest import Buffers, Forest
 from te_schedules.trees.masks import MOST_VALUES
 from te_schedules.trees.pack import COLUMN_SHIFT
+from te_schedules.trees.sums import Sums
 
 NAME = "rank.tree_ensemble"
 _ALIGN = 4
-_SCRATCH_BYTES = 256 << 10  # of the copied features of a block: wide rows make small blocks
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forest:
-    """The compile-time constants of a kernel. How many trees and nodes there are is not among them, so that ensembles share kernels.
-
-    bits: of a column, at most 1 << bits columns · lists: what leaves add is in lists · mask_bytes: of the masks of leaves, 0 without.
-    """
-
-    targets: int
-    aggregate: Aggregate
-    bits: int
-    lists: bool
-    knobs: TreeKnobs
-    mask_bytes: int = 0
-
-    @property
-    def name(self) -> str:
-        """The kernel's name: what it computes, whatever its knobs are."""
-        more = f"_masks{self.mask_bytes}" if self.mask_bytes else "_lists" * self.lists
-        return f"trees_{1 << self.bits}x{self.targets}_{self.aggregate.value.lower()}{more}"
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether rows are scored with masks."""
-        return self.mask_bytes > 0 and self.knobs.order == "masks"
-
-    @property
-    def block_rows(self) -> int:
-        """Rows of a block, a multiple of the lanes, whose features and sums are not too many."""
-        lanes = self.knobs.lanes
-        if self.has_masks:
-            return mask_kernel.ROWS
-        most = max(1, min(self.knobs.block_rows, _SCRATCH_BYTES // ((4 << self.bits) + 8 * self.targets)))
-        return max(lanes, most // lanes * lanes)
-
-
-@dataclass(frozen=True, eq=False)
-class _Buffers:
-    x: tirx.Buffer
-    records: tirx.Buffer
-    trees: tirx.Buffer
-    columns: tirx.Buffer
-    base: tirx.Buffer
-    out: tirx.Buffer
-    starts: Any = None  # of lists or of masks
-    targets: Any = None
-    weights: Any = None
-    values: Any = None
-    entries: Any = None
-    leaves: Any = None
+def trees_func(forest: Forest) -> tirx.PrimFunc:
+    """The function, with destination passing: (x (N, features) f32, records, trees, columns, base[, starts, targets, weights], out (N,
+    targets) f32), constants as `Packed` has them. All numbers but `targets` are symbolic; N may be 0, but not in a kernel for GPUs."""
+    return _func(forest, intrin.on_gpu())
 
 
 @functools.cache
-def trees_func(forest: Forest) -> tirx.PrimFunc:
-    """The function, with destination passing: (x (N, features) f32, records, trees, columns, base[, starts, targets, weights], out (N,
-    targets) f32), constants as `Packed` has them. All numbers but `targets` are symbolic; N may be 0."""
+def _func(forest: Forest, _on_gpu: bool) -> tirx.PrimFunc:
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(forest.name)
         T.func_attr({"tirx.noalias": True, "rank.op": NAME, "op_pattern": 8})
@@ -111,11 +62,12 @@ def trees_func(forest: Forest) -> tirx.PrimFunc:
         shapes["out"] = ((rows, forest.targets), "float32")
         handles = {name: T.arg(name, T.handle()) for name in shapes}
         found = {name: T.match_buffer(handles[name], shape, dtype, align=_ALIGN) for name, (shape, dtype) in shapes.items()}
-        _emit_blocks(forest, _Buffers(**found), rows)
+        emit = thread_kernel.emit if forest.knobs.threads else _emit_blocks
+        emit(forest, Buffers(**found), rows)
     return builder.get()
 
 
-def _emit_blocks(forest: Forest, buffers: _Buffers, rows) -> None:
+def _emit_blocks(forest: Forest, buffers: Buffers, rows) -> None:
     """Blocks in parallel; a single one on the calling thread."""
     size = tirx.const(forest.block_rows, "int64")
     blocks = T.floordiv(rows + (forest.block_rows - 1), size)
@@ -129,29 +81,26 @@ def _emit_blocks(forest: Forest, buffers: _Buffers, rows) -> None:
 class _Block:
     """The code for one block of rows."""
 
-    def __init__(self, forest: Forest, buffers: _Buffers, rows, block):
+    def __init__(self, forest: Forest, buffers: Buffers, rows, block):
         self.forest, self.buffers = forest, buffers
         self.lanes = forest.knobs.lanes
-        # what stands for "no weight yet": weights are finite
-        self.nothing = tirx.const(-np.inf if forest.aggregate is Aggregate.MAX else np.inf, "float64")
         self.first = intrin.let(block * forest.block_rows)
         self.count = intrin.let(T.cast(T.min(rows - self.first, tirx.const(forest.block_rows, "int64")), "int32"))
         self.trees = intrin.let(T.cast(buffers.trees.shape[0], "int32"))
         self.values = intrin.array(forest.block_rows << forest.bits, "float32")  # (groups, 1 << bits, lanes)
-        self.sums = intrin.array(forest.block_rows * forest.targets, "float64")
+        self.sums = Sums(forest, buffers, self.trees, forest.block_rows)
 
     def emit(self) -> None:
         """Copy, walk, add up, write."""
         self._copy()
-        with T.serial(self.count * self.forest.targets) as k:
-            T.buffer_store(self.sums, self.nothing if self.forest.lists else tirx.const(0.0, "float64"), [k])
+        self.sums.clear(self.count)
         if self.forest.has_masks:
             with T.If(self.count >= mask_kernel.FEWEST):
                 with T.Then():
                     self._with_masks()
                 with T.Else():
                     self._rest(0)
-            self._write()
+            self.sums.write(self.count, self.first)
             return
         groups = intrin.let(T.floordiv(self.count, self.lanes))
         if self.forest.knobs.order != "rows":
@@ -161,7 +110,7 @@ class _Block:
             with T.serial(groups) as group, T.serial(self.trees) as tree:
                 self._rows_of(group * self.lanes, tree)
         self._rest(groups * self.lanes)
-        self._write()
+        self.sums.write(self.count, self.first)
 
     def _with_masks(self) -> None:
         block = mask_kernel.MaskBlock(
@@ -172,7 +121,7 @@ class _Block:
             lanes=self.lanes,
             size=self.forest.mask_bytes,
         )
-        block.emit(self.trees, self.sums, self.forest.targets)
+        block.emit(self.trees, self.sums.array, self.forest.targets)
 
     def _rest(self, first) -> None:
         """The rows from `first` on, one by one."""
@@ -205,7 +154,7 @@ class _Block:
         first = intrin.let(T.cast(row * (1 << self.forest.bits), "int64"))
         at = self._walk([base] * self.lanes, [first + lane for lane in range(self.lanes)], info[tree, 1])
         for lane in range(self.lanes):
-            self._add(intrin.let(row + lane), base + at[lane][0], target)
+            self.sums.add(intrin.let(row + lane), base + at[lane][0], target)
 
     def _trees_of(self, row, tree) -> None:
         """One row through `lanes` trees; those behind the last one are walked like it, and not added."""
@@ -218,7 +167,7 @@ class _Block:
         at = self._walk(bases, [T.cast(self._values_of(row), "int64")] * self.lanes, steps[0])
         for lane in range(self.lanes):
             with T.If(tree + lane <= last), T.Then():
-                self._add(row, bases[lane] + at[lane][0], info[trees[lane], 2])
+                self.sums.add(row, bases[lane] + at[lane][0], info[trees[lane], 2])
 
     def _walk(self, bases: list, values: list, steps) -> list[tirx.Buffer]:
         """The place where each lane ends, from the root of its tree; `values`: where column 0 of its row is."""
@@ -234,38 +183,3 @@ class _Block:
                 step = T.Select(is_left, tirx.const(0, "int64"), tirx.const(1, "int64"))
                 intrin.assign(at[lane], T.shift_right(word, tirx.const(word_bits, "int64")) + step)
         return at
-
-    def _add(self, row, record, target) -> None:
-        """What a leaf adds to the sums of a row."""
-        number = self.buffers.records[record, 0]
-        if not self.forest.lists:
-            place = intrin.let(row * self.forest.targets + target)
-            T.buffer_store(self.sums, self.sums[place] + T.cast(T.reinterpret("float32", number), "float64"), [place])
-            return
-        leaf = intrin.let(number)
-        begin = intrin.let(self.buffers.starts[leaf])
-        with T.serial(self.buffers.starts[leaf + 1] - begin) as k:
-            place = intrin.let(row * self.forest.targets + self.buffers.targets[begin + k])
-            weight = intrin.let(T.cast(self.buffers.weights[begin + k], "float64"))
-            total = intrin.let(self.sums[place])
-            T.buffer_store(self.sums, _joined(self.forest.aggregate)(total, weight, self.nothing), [place])
-
-    def _write(self) -> None:
-        """Averages, and base values; a target that no leaf of the row had a weight for is 0."""
-        forest, targets = self.forest, self.forest.targets
-        with T.serial(self.count) as row, T.serial(targets) as target:
-            total = intrin.let(self.sums[row * targets + target])
-            value = total / T.cast(self.trees, "float64") if forest.aggregate is Aggregate.AVERAGE else total
-            value = value + self.buffers.base[target]
-            if forest.lists:
-                value = T.Select(total == self.nothing, tirx.const(0.0, "float64"), value)
-            T.buffer_store(self.buffers.out, T.cast(value, "float32"), [self.first + T.cast(row, "int64"), target])
-
-
-def _joined(aggregate: Aggregate) -> Callable:
-    """(what is there, a weight, what stands for nothing) -> what is there then."""
-    if aggregate is Aggregate.MIN:
-        return lambda a, b, _nothing: T.Select(b < a, b, a)
-    if aggregate is Aggregate.MAX:
-        return lambda a, b, _nothing: T.Select(b > a, b, a)
-    return lambda a, b, nothing: T.Select(a == nothing, b, a + b)

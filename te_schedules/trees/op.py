@@ -19,7 +19,8 @@ from tvm.ir import Op
 
 from te_schedules.operator import define
 from te_schedules.trees.ensemble import Aggregate, Ensemble
-from te_schedules.trees.kernel import NAME, Forest, trees_func
+from te_schedules.trees.forest import Forest
+from te_schedules.trees.kernel import NAME, trees_func
 from te_schedules.trees.knobs import TreeKnobs
 from te_schedules.trees.pack import pack
 
@@ -59,7 +60,7 @@ def forest_of(call: relax.Call) -> Forest:
         bits=int(call.attrs["bits"]),
         lists=len(call.args) == len(_ARGUMENTS) + len(_LISTS),
         mask_bytes=int(call.args[-1].ty.shape.values[1]) // 8 if len(call.args) == len(_ARGUMENTS) + len(_MASKS) else 0,
-        knobs=TreeKnobs(order=str(given["order"]), lanes=int(given["lanes"]), block_rows=int(given["block_rows"])),
+        knobs=TreeKnobs(order=str(given["order"]), **{name: int(given[name]) for name in ("lanes", "block_rows", "threads")}),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
-from frontend_models import compare, operators, parsed, weight
+from frontend_models import TARGET, compare, operators, parsed, weight
 from onnx_cases import CASES
 
 from tvm_rank.frontend.onnx_file import MAX_OPSET, MIN_OPSET
@@ -58,21 +58,21 @@ def test_attributes_that_became_inputs_in_opset_13_are_read():
 
 def test_an_index_of_the_last_rows_may_be_written_as_negative():
     model = parsed("(int64[N] x) => (float[N, 4] y) { y = Gather(table, x) }", {"table": weight(5, 4)})
-    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model, keep_lookups=True).mod, target="llvm"), tvm.cpu())
+    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model, keep_lookups=True).mod, target=TARGET), tvm.cpu())
     got = machine["main"](tvm.runtime.tensor(np.array([-1, -5, 4, 0])))[0].numpy()
     np.testing.assert_array_equal(got, weight(5, 4)[[4, 0, 4, 0]])
 
 
 def test_an_index_outside_of_a_table_reads_inside_of_it():
     model = parsed("(int64[N] x) => (float[N, 4] y) { y = Gather(table, x) }", {"table": weight(5, 4)})
-    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model, keep_lookups=True).mod, target="llvm"), tvm.cpu())
+    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(model, keep_lookups=True).mod, target=TARGET), tvm.cpu())
     got = machine["main"](tvm.runtime.tensor(np.array([5, 2**62, -(2**62)])))[0].numpy()
     np.testing.assert_array_equal(got, weight(5, 4)[np.array([5, 2**62, -(2**62)]) % 5])
 
 
 def test_gather_elements_outside_of_the_axis_reads_inside_of_it():
     graph = "(float[N, 3] x, int64[N, 1] i) => (float[N, 1] y) { y = GatherElements<axis = 1>(x, i) }"
-    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(parsed(graph)).mod, target="llvm"), tvm.cpu())
+    machine = tvm.relax.VirtualMachine(tvm.compile(import_model(parsed(graph)).mod, target=TARGET), tvm.cpu())
     x, i = weight(4, 3), np.array([[2], [-1], [2**62], [3]])
     got = machine["main"](tvm.runtime.tensor(x), tvm.runtime.tensor(i))[0].numpy()
     np.testing.assert_array_equal(got, np.take_along_axis(x, i % 3, axis=1))

@@ -106,6 +106,15 @@ def test_what_is_not_there_for_gpus_is_refused_by_name(workload: zoo.Workload):
         tvm_rank.compile(**brought(workload), target="cuda")
 
 
+def test_trees_score_as_the_oracle(tmp_path: pathlib.Path):
+    trees = zoo.build("gbdt", tmp_path / "zoo")
+    tvm_rank.compile(**brought(trees), target="cuda-sm_90").save(tmp_path / "artifact")
+    items = trees.read_items()
+    got = tvm_rank.load(tmp_path / "artifact").rank(trees.read_user(), items, request_of(items))
+    for name, wanted in zoo.outputs(trees).items():
+        np.testing.assert_allclose(got[name], wanted, rtol=0, atol=1e-6)
+
+
 def test_the_same_kernels_run_on_a_cpu_with_loops_for_threads(workload: zoo.Workload, tmp_path: pathlib.Path):
     threads = Schedule(features=Knobs(threads=64))
     tvm_rank.compile(**brought(workload), tuning=threads).save(tmp_path / "artifact")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from te_schedules.dense import AVX2, pack
+from te_schedules.dense import GENERIC, pack
 from te_schedules.dense.op import dense
+from te_schedules.lower import PIPELINE
+from tvm_rank.target import resolve
 
 USER, ITEM, UNITS = 5, 3, 20  # widths; UNITS is no multiple of a panel
 REQUESTS, ITEMS = (1, 3), (1, 7, 64)
 Emit = Callable[..., relax.Expr]
+TILES = replace(GENERIC, accumulators=4, max_rows=2, unroll=1, dot_rows=1)
+"""Of all layers here: small tiles are little code, and what a pass does is the same for all tiles."""
 
 
 def weight(depth: int, units: int = UNITS) -> np.ndarray:
@@ -29,8 +34,8 @@ def bias(units: int = UNITS) -> np.ndarray:
 
 def layer(x: relax.Expr, depth: int, activation: str = "none", units: int = UNITS, **row_bias: relax.Expr) -> relax.Call:
     """A dense layer with the weight and the bias of its size."""
-    packed, constant = relax.const(pack(weight(depth, units), AVX2)), relax.const(bias(units))
-    return dense(x, packed, constant, units=units, activation=activation, tiles=AVX2, **row_bias)
+    packed, constant = relax.const(pack(weight(depth, units), TILES)), relax.const(bias(units))
+    return dense(x, packed, constant, units=units, activation=activation, tiles=TILES, **row_bias)
 
 
 class Graph:
@@ -80,8 +85,9 @@ class Program:
     """`main` of a module, compiled."""
 
     def __init__(self, mod: tvm.IRModule):
-        target = tvm.target.Target({"kind": "llvm", "mcpu": tvm.get_global_func("target.llvm_get_system_cpu")()})
-        self.machine = relax.VirtualMachine(tvm.compile(relax.transform.LegalizeOps()(mod), target=target), tvm.cpu())
+        target = resolve("cpu").tvm_target
+        built = relax.build(relax.transform.LegalizeOps()(mod), target, tir_pipeline=PIPELINE)
+        self.machine = relax.VirtualMachine(built, tvm.cpu())
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         return [part.numpy() for part in self.machine["main"](*(tvm.runtime.tensor(array) for array in inputs))]

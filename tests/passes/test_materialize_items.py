@@ -8,12 +8,13 @@ import json
 import numpy as np
 import pytest
 import tvm
+from sided_graph import TILES
 from test_lower_columns import DIM, ITEM_COLUMNS, ITEM_REQUEST, STACKS, USER_COLUMNS, WIDE, Graph, calls
 from tvm import relax
 
 from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import DENSE, EMBEDDINGS, ITEM_VALUES, READ_FIELDS, STORED, MaterializeItems
-from te_schedules.dense import AVX2, pack
+from te_schedules.dense import pack
 from te_schedules.dense.op import dense
 from tvm_rank import pipeline
 from tvm_rank.runtime.columns import Table
@@ -27,7 +28,7 @@ def layer(g: Graph, x: relax.Expr, activation: str = "tanh", **more: relax.Expr)
     depth = int(x.ty.shape.values[1])
     weight = np.random.default_rng(depth).standard_normal((depth, UNITS), dtype=np.float32)
     bias = relax.const(np.linspace(-1, 1, UNITS, dtype=np.float32))
-    return g.bb.emit(dense(x, relax.const(pack(weight, AVX2)), bias, units=UNITS, activation=activation, tiles=AVX2, **more))
+    return g.bb.emit(dense(x, relax.const(pack(weight, TILES)), bias, units=UNITS, activation=activation, tiles=TILES, **more))
 
 
 def users(g: Graph) -> relax.Var:

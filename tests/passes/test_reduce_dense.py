@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
-from sided_graph import ITEM, UNITS, USER, Graph, Program, bias, calls, inputs, layer, weight
+from sided_graph import ITEM, TILES, UNITS, USER, Graph, Program, bias, calls, inputs, layer, weight
 from tvm import relax
 
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.reduce_dense import ReduceDense, Reduction, dense_layers
 from relay_passes.split_dense import SplitDense
-from te_schedules.dense import AVX2, pack
+from te_schedules.dense import pack
 from te_schedules.dense.op import dense
 from tvm_rank.ops.reduced_dense import reference
 
@@ -64,9 +64,9 @@ def test_layers_are_listed_with_what_keeps_them():
     def body(g: Graph):
         wrong = weight(ITEM).copy()
         wrong[0, 0] = np.inf
-        few = relax.const(pack(np.ones((UNITS, 1), np.float32), AVX2))
-        first = g(dense(g.item, relax.const(pack(wrong, AVX2)), relax.const(bias()), units=UNITS, activation="relu", tiles=AVX2))
-        return [g(dense(first, few, relax.const(np.zeros(1, np.float32)), units=1, activation="none", tiles=AVX2))]
+        few = relax.const(pack(np.ones((UNITS, 1), np.float32), TILES))
+        first = g(dense(g.item, relax.const(pack(wrong, TILES)), relax.const(bias()), units=UNITS, activation="relu", tiles=TILES))
+        return [g(dense(first, few, relax.const(np.zeros(1, np.float32)), units=1, activation="none", tiles=TILES))]
 
     mod = Graph(body).mod
     found = dense_layers(mod)

@@ -9,6 +9,7 @@ import pytest
 import tvm
 from sided_graph import (
     ITEM,
+    TILES,
     UNITS,
     USER,
     Graph,
@@ -24,7 +25,7 @@ from tvm import relax
 
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.split_dense import SplitDense
-from te_schedules.dense import AVX2, pack
+from te_schedules.dense import pack
 from te_schedules.dense.op import dense
 
 
@@ -44,7 +45,7 @@ def test_the_split_graph_is_exactly_this():
         return [g(layer(g.concat(g.take(g.user), g.item), USER + ITEM, "sigmoid"))]
 
     def expected(g: Graph):
-        whole, tiles = weight(USER + ITEM), AVX2
+        whole, tiles = weight(USER + ITEM), TILES
         options = {"units": UNITS, "tiles": tiles}
         part = g(dense(g.user, relax.const(pack(whole[:USER], tiles)), relax.const(bias()), activation="none", **options))
         zeros = relax.const(np.zeros(UNITS, np.float32))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tvm
-from sided_graph import Program, bindings, weight
+from sided_graph import TILES, Program, bindings, weight
 from tvm import relax, tirx
 
 from relay_passes.fuse_dense import FuseDense
@@ -17,7 +17,7 @@ from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from relay_passes.tile_layers import TileLayers
-from te_schedules.dense import AVX2, GENERIC
+from te_schedules.dense import AVX2
 from te_schedules.pair.op import layers_of
 
 USER, K, L = 3, 6, 5  # columns of the user, of query and key; positions
@@ -25,8 +25,8 @@ SIZES = ((1, 1), (1, 9), (3, 7))
 Emit = Callable[[relax.Expr], relax.Var]
 PASSES = {
     "hoist": HoistRequestSide(),
-    "fuse": FuseDense(AVX2),
-    "pairs": SplitPairs(AVX2),
+    "fuse": FuseDense(TILES),
+    "pairs": SplitPairs(TILES),
     "dense": SplitDense(),
 }
 
@@ -138,12 +138,12 @@ def test_every_combination_of_the_passes_gives_the_same_scores(names: tuple[str,
 def test_units_and_layers_are_tiled_by_their_names():
     before = rewritten(Attention(attention_unit).mod)
     names = {layers_of(b.value).name for b in bindings(before) if op_name(b.value) == "rank.pair_layers"}
-    after = TileLayers(dict.fromkeys([*names, f"dense_{USER}x17_none"], GENERIC))(before)
+    after = TileLayers(dict.fromkeys([*names, f"dense_{USER}x17_none"], AVX2))(before)
     calls = [b.value for b in bindings(after) if op_name(b.value) in ("rank.dense", "rank.pair_layers")]
     lanes = [(call.op.name, int(call.attrs["tiles"]["lanes"])) for call in calls]
-    assert sorted(lanes) == [("rank.dense", 4), ("rank.dense", 8), ("rank.dense", 8), ("rank.pair_layers", 4)]
+    assert sorted(lanes) == [("rank.dense", 4), ("rank.dense", 4), ("rank.dense", 8), ("rank.pair_layers", 8)]
     assert_same_results(before, after)
-    assert TileLayers({"dense_1x1_none": GENERIC})(before).same_as(before)
+    assert TileLayers({"dense_1x1_none": AVX2})(before).same_as(before)
 
 
 def test_the_parts_of_the_first_layer_are_exactly_these():

@@ -61,7 +61,7 @@ def test_lookups_read_rows_in_the_precision_of_their_table(workload: zoo.Workloa
         steps = steps_of(compiler._graph(brought)[0].mod)
         lookups[precision] = [step.bytes.at(1, 1) for step in _layers(steps, "rank.lookup")]
     dims = [exact // 8 for exact in lookups["fp32"]]  # 4 bytes are read of the table, and 4 written
-    assert set(dims) <= {table.shape[1] for table in workload.read_tables().values()}
+    assert set(dims) <= {table.shape[1] for table in brought.tables.values()}  # those of the model's own file too
     assert lookups["int8"] == [(2 + dim) + 4 * dim for dim in dims]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from te_schedules.gpu.loops import threads_to_loops
 from te_schedules.lower import PIPELINE
 from te_schedules.trees import Aggregate, Ensemble, Mode, TreeKnobs
 from te_schedules.trees.op import tree_ensemble
@@ -88,5 +89,5 @@ def machine(ensemble: Ensemble, knobs: TreeKnobs | None = None) -> relax.Virtual
     builder = relax.BlockBuilder()
     with builder.function("main", [x]):
         builder.emit_func_output(builder.emit(tree_ensemble(x, ensemble, knobs)))
-    mod = relax.transform.LegalizeOps()(builder.get())
+    mod = threads_to_loops(relax.transform.LegalizeOps()(builder.get()))
     return relax.VirtualMachine(relax.build(mod, target=tvm.target.Target(HOST), tir_pipeline=PIPELINE), tvm.cpu())

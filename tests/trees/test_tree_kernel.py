@@ -23,6 +23,8 @@ ENSEMBLES = {
     "a-target-for-each-tree": (forest(3, targets=3, modes=[Mode.LEQ]), TreeKnobs(order="trees", block_rows=8)),
     "lists-average": (forest(4, targets=3, weights=None, aggregate=Aggregate.AVERAGE), TreeKnobs()),
     "lists-minimum": (forest(5, targets=2, weights=None, aggregate=Aggregate.MIN), TreeKnobs(order="rows")),
+    "threads": (forest(8, trees=9), TreeKnobs(threads=64)),
+    "threads-lists": (forest(9, targets=3, weights=None, aggregate=Aggregate.AVERAGE), TreeKnobs(threads=32)),
     "maximum": (forest(6, weights=1, aggregate=Aggregate.MAX, trees=20), TreeKnobs()),
 }
 
