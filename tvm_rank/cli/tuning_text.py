@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tvm_rank.cli.text_table import text_table
 from tvm_rank.tune.database import Learned, TuningDatabase
-from tvm_rank.tune.records import Check, Session, StoreTrial, best_of, mean_ratio
+from tvm_rank.tune.records import LEAST_NOISE, Check, Session, StoreTrial, best_of, mean_ratio
 
 
 def learned_text(database: TuningDatabase) -> str:
@@ -63,7 +63,13 @@ def check_lines(check: Check, batch_sizes: Sequence[int]) -> Iterator[str]:
         )
     ]
     yield text_table(["items", "default us", "tuned us", "saved", "between loads"], rows)
-    yield f"improves or keeps the default on every batch size; scores differ by {check.difference:.1e} at most"
+    worst = max(check.ratios) - 1
+    better = sum(ratio < 1 - LEAST_NOISE for ratio in check.ratios)
+    told = (
+        f"faster at {better} of {len(check.ratios)} batch sizes, " if better < len(check.ratios) else "faster at every batch size, "
+    )
+    kept = f"slower at none by more than {LEAST_NOISE:.0%}, which is taken for noise" if worst > 0 else "slower at none"
+    yield f"{told}{kept}; scores differ by {check.difference:.1e} at most"
 
 
 def _row(one: Learned) -> list[str | int | float]:

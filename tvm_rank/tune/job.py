@@ -13,7 +13,7 @@ from tvm_rank.errors import TuningError
 from tvm_rank.tune.database import Learned, TuningDatabase
 from tvm_rank.tune.journal import Journal
 from tvm_rank.tune.measure import FINAL, SEARCH, Built, Candidate, Measurer, Prepared, Timed, candidate
-from tvm_rank.tune.records import Check, Choice, Session, TaskRecord, Trial, Verdict, mean_ratio
+from tvm_rank.tune.records import LEAST_NOISE, Check, Choice, Session, TaskRecord, Trial, Verdict, mean_ratio
 from tvm_rank.tune.search import Key, Measured, Search, identity
 from tvm_rank.tune.whole import FIGURES, Confirmed
 
@@ -22,7 +22,6 @@ ROUND_S = 30.0  # that a round may take with a time budget, more where the share
 FIRST_ROUND = 4  # of them with a time budget, as long as it is not known how long they take
 PROPOSALS = 4  # times that choices are asked for, since several may give the same kernel
 JUDGED = 3  # candidates of a task that are measured again at the end
-LEAST_NOISE = 0.01  # differences below this are none
 FINAL_PART = 0.1  # of a time budget, kept for the end
 
 

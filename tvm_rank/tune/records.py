@@ -14,6 +14,7 @@ from tvm_rank.artifact.typed_json import decode
 from tvm_rank.items.prepare import StoreChoice
 
 Choice = Mapping[str, Any]  # knob -> value, all knobs of a kernel
+LEAST_NOISE = 0.01  # differences of times below this are none
 SCORE_TOLERANCE = 1e-6  # of a score s, in parts of max(1, |s|)
 
 

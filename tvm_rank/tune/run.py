@@ -30,6 +30,7 @@ from tvm_rank.tune.whole import Compared, compared, confirmed, with_code
 
 BATCH_SIZES = (64, 256, 1024)
 ARTIFACT, TUNED = "artifact", "tuned"  # folders of the model as it is, and with what was found
+BUSY_PART = 0.25  # of the cores, that others may keep busy before a word is said of it
 STORE_PART = 0.3  # of a time budget, for other item stores
 RESERVED_PART, MEASURED_S = 0.25, 20.0  # of a time budget, at most, for the check of the whole model; seconds of its measuring
 NEEDED = ("cloudpickle", "psutil")  # of the extra `tune` of setup.py; xgboost is used when it is there
@@ -67,7 +68,7 @@ def tune(
         session = _session(target, count, batch_sizes, tracker, data)
         limits = Limits(trials=trials, seconds=seconds)
         job = Job(session, journal, limits, seed, lambda what: on_change(job, what))
-        job.notes.extend(notes)
+        job.notes.extend([*notes, *_busy(tracker)])
         if data is not None and found.inputs is not None and found.manifest.store and not kernels:
             found = _with_store(job, found, folder, data)
         tasks = _tasks(found, kernels, folder / ARTIFACT, data, job)
@@ -78,6 +79,15 @@ def tune(
         if data is not None and found.inputs is not None:
             _confirm(job, found, folder, data)
     return job
+
+
+def _busy(tracker: Tracker | None) -> list[str]:
+    """What to say when others work on this machine: a thread that waits for a core makes kernels of several threads look slow."""
+    if tracker is not None or not hasattr(os, "getloadavg") or (load := os.getloadavg()[0] - 1) < BUSY_PART * tvm_runtime.cores():
+        return []
+    return [
+        f"others kept about {load:.1f} of {tvm_runtime.cores()} cores busy at the start: what was found may not hold; tune on a quiet machine"
+    ]
 
 
 def _requests(

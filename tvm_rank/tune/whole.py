@@ -22,12 +22,11 @@ from tvm_rank.artifact import store
 from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.runtime.engine import Engine, load
 from tvm_rank.schedule import Schedule
-from tvm_rank.tune.records import SCORE_TOLERANCE
+from tvm_rank.tune.records import LEAST_NOISE, SCORE_TOLERANCE
 from tvm_rank.tune.requests import RequestData
 
-LOADS = 5  # each loads both anew: where memory happens to lie makes a difference of a few percent
+LOADS, MOST_LOADS = 5, 15  # each loads both anew: where memory happens to lie makes a difference of a few percent
 LOAD_S, LEAST_ROUNDS, MOST_ROUNDS = 0.8, 3, 40  # of both at a batch size, for each load
-LEAST_NOISE = 0.01  # differences below this are none
 FIGURES = ("default_seconds", "ratios", "least", "largest")  # of Compared, for each batch size
 
 
@@ -44,8 +43,15 @@ class Compared:
 
     @property
     def is_slower(self) -> bool:
-        """Slower at some batch size, each time that both were loaded."""
-        return any(ratio > 1 + LEAST_NOISE and least > 1 for ratio, least in zip(self.ratios, self.least, strict=True))
+        """Slower at some batch size by more than is noise."""
+        return any(ratio > 1 + LEAST_NOISE for ratio in self.ratios)
+
+    @property
+    def is_clear(self) -> bool:
+        """Slower at no batch size, or at one each time that both were loaded; otherwise more loads may tell."""
+        return not self.is_slower or any(
+            r > 1 + LEAST_NOISE and least > 1 for r, least in zip(self.ratios, self.least, strict=True)
+        )
 
     @property
     def is_fine(self) -> bool:
@@ -79,7 +85,7 @@ def _compared(
     ratios: dict[int, list[float]] = {rows: [] for rows in batch_sizes}
     least = dict.fromkeys(batch_sizes, np.inf)
     difference = 0.0
-    for number in range(LOADS):
+    for number in range(MOST_LOADS):
         folders = (default, other) if number % 2 else (other, default)
         first, second = (load(folder, threads=threads, verify=False) for folder in folders)
         engines = (first, second) if number % 2 else (second, first)
@@ -89,14 +95,16 @@ def _compared(
             ratio, seconds = _in_turn(engines, requests[rows])
             ratios[rows].append(ratio)
             least[rows] = min(least[rows], seconds)
-    found = [ratios[rows] for rows in batch_sizes]
-    return Compared(
-        default_seconds=tuple(float(least[rows]) for rows in batch_sizes),
-        ratios=tuple(float(np.median(values)) for values in found),
-        least=tuple(min(values) for values in found),
-        largest=tuple(max(values) for values in found),
-        difference=difference,
-    )
+        found = Compared(
+            default_seconds=tuple(float(least[rows]) for rows in batch_sizes),
+            ratios=tuple(float(np.median(ratios[rows])) for rows in batch_sizes),
+            least=tuple(min(ratios[rows]) for rows in batch_sizes),
+            largest=tuple(max(ratios[rows]) for rows in batch_sizes),
+            difference=difference,
+        )
+        if number + 1 >= LOADS and found.is_clear:
+            break
+    return found
 
 
 def _difference(engines: Sequence[Engine], request: Mapping[str, Any]) -> float:
