@@ -259,7 +259,8 @@ def test_the_model_is_compiled_with_what_was_learned_and_checked(
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("tvm_rank.tune.whole.LOAD_S", 0.01)
+    for name, value in (("LOAD_S", 0.01), ("LOADS", 1), ("MOST_LOADS", 2)):
+        monkeypatch.setattr(f"tvm_rank.tune.whole.{name}", value)
     judged(database[0], tmp_path / "db", key)
     shutil.copytree(folder, tmp_path / ARTIFACT)
     with Journal(tmp_path / "db") as journal:
