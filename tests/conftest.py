@@ -20,9 +20,9 @@ settings.register_profile(
 settings.load_profile("ci")
 
 
-QUICK = ("accuracy", "artifact", "bench", "cli", "explain", "frontend", "gpu", "items", "passes", "pipeline", "plan", "transform")
-"""Folders whose tests are about files, commands, passes and schedules: LLVM does not optimize what they compile, which halves their time.
-The others, which are about what kernels compute, have the code that users have."""
+OPTIMIZED = ("dense", "pair", "text", "trees", "tune", "zoo")
+"""Folders whose tests run the code that users have. So do modules elsewhere that say OPTIMIZED = True: those that run all feature types,
+large rows or numbers. In the others LLVM does not optimize what they compile: kernels compute the same, and it takes half the time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,9 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def level_of_code(request: pytest.FixtureRequest) -> Iterator[None]:
-    """How much LLVM optimizes code in this module: see QUICK."""
+    """How much LLVM optimizes code in this module: see OPTIMIZED."""
+    folder = request.path.relative_to(ROOT / "tests").parts[0]
     with pytest.MonkeyPatch.context() as patch:
-        if request.path.relative_to(ROOT / "tests").parts[0] in QUICK:
+        if folder not in OPTIMIZED and not getattr(request.module, "OPTIMIZED", False):
             patch.setattr("tvm_rank.target.OPT_LEVEL", 0)
         yield
 

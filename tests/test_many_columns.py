@@ -16,6 +16,8 @@ from tvm_rank.config.load import load_config
 from tvm_rank.ops import id_feature, raw_feature
 from tvm_rank.zoo.onnx_graph import GraphWriter, dense_weights
 
+OPTIMIZED = True  # see tests/conftest.py
+
 DIM, ROWS, ITEMS = 16, 100, 23
 FEW, MANY = 20, 200
 

@@ -16,6 +16,8 @@ from tvm_rank.runtime.collected import PLACES, STREAMS
 from tvm_rank.runtime.columns import Table
 from tvm_rank.target import resolve
 
+OPTIMIZED = True  # see tests/conftest.py
+
 ROWS, FEATURES = 64, 8
 FG = {
     "features": [

@@ -12,6 +12,8 @@ from tvm_rank.config.load import load_config
 from tvm_rank.errors import RowError
 from tvm_rank.ops.references import reference
 
+OPTIMIZED = True  # see tests/conftest.py
+
 DTYPES = (pa.int32(), pa.int64(), pa.float32(), pa.float64())
 COUNTS = (1, 7, 8, 9, 16, 17, 64, 65, 256, 257, 300)
 FG = {

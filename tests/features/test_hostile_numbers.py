@@ -10,6 +10,8 @@ import pytest
 
 from tvm_rank.features import compile_features
 
+OPTIMIZED = True  # see tests/conftest.py
+
 COUNT = 1_000_000
 SECONDS = 20.0  # the calls take less than one on an idle machine; quadratic work would take hours
 

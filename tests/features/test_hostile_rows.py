@@ -17,6 +17,8 @@ from tvm_rank.errors import InputError, RowError
 from tvm_rank.features import program_of
 from tvm_rank.ops.dag import references
 
+OPTIMIZED = True  # see tests/conftest.py
+
 SECONDS = 20.0  # generous: the machine may be busy; without limits these take hours
 IDS = {"hash_bucket_size": 2**40, "separator": "|"}
 METHODS = ("title_common_ratio", "proximity_min_cover", "proximity_min_dist", "is_contain")

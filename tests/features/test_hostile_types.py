@@ -21,6 +21,8 @@ from tvm_rank.errors import InputError
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 from fuzzing import hostile
 
+OPTIMIZED = True  # see tests/conftest.py
+
 SIZE, SECONDS = 10_000, 20.0  # bytes of a text; generous: the machine may be busy
 SERVED = ("id", "look", "match", "dot", "typo", "replaced", "clicks")
 

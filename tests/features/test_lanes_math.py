@@ -9,6 +9,8 @@ import pytest
 
 from tvm_rank.features import compile_features
 
+OPTIMIZED = True  # see tests/conftest.py
+
 TRUE = {"exp": np.exp, "log": np.log, "ln": np.log, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
 SPECIAL = [
     0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 5e-324, 1e-310, 2.0**-1022, 1.7976931348623157e308, 709.78, 709.79, 710.0, 711.0,

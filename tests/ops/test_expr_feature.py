@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Compiled, named
 
+OPTIMIZED = True  # see tests/conftest.py
+
 LENGTHS = (1, 1, 2, 3, 70)
 
 

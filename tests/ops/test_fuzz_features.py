@@ -13,6 +13,8 @@ import pytest
 from tvm_rank.ops.hashes import hash_std
 from tvm_rank.output import FeatureOutput
 
+OPTIMIZED = True  # see tests/conftest.py
+
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts" / "fuzz_features.py"
 
 

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Compiled, named
 
+OPTIMIZED = True  # see tests/conftest.py
+
 LISTS = tuple(kind for kind in arrow.TYPES if pa.types.is_list(kind))
 
 

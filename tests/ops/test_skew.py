@@ -16,6 +16,8 @@ from identity_model import engine_of
 
 from tvm_rank.transform.job import Options, transform_files
 
+OPTIMIZED = True  # see tests/conftest.py
+
 USERS, ITEMS, DIM, IDS = 3, 400, 16, 1000
 FEATURES: dict[str, dict[str, Any]] = {
     "id": {"feature_type": "id_feature", "expression": "item:word", "hash_bucket_size": IDS, "value_dim": 1, "default_value": "none",

@@ -152,10 +152,11 @@ def test_a_node_with_two_parents_is_laid_out_once():
 
 
 def test_masks_are_made_where_they_fit():
-    assert pack(forest(7, modes=ORDERED, leaves=100)).masks is not None
+    assert pack(forest(7, modes=ORDERED, leaves=100, trees=9)).masks is not None
+    assert pack(forest(7, modes=ORDERED, leaves=100, trees=3)).masks is None  # fewer trees than columns
     assert pack(forest(7, modes=[Mode.EQ])).masks is None  # the node behind an equality has two parents
     assert pack(forest(7, modes=ORDERED, aggregate=Aggregate.MAX)).masks is None
-    assert pack(forest(7, modes=ORDERED, leaves=1000, trees=3)).masks is None
+    assert pack(forest(7, modes=ORDERED, leaves=1000, trees=9)).masks is None
     many = forest(9, modes=ORDERED, leaves=100, trees=30, features=1)
     assert pack(dataclasses.replace(many, value=np.arange(len(many.value)).astype(np.float32))).masks is None
 

@@ -49,4 +49,4 @@ def test_the_knobs_of_a_schedule_reach_the_trees():
     assert forest_of(call_in(TileLayers(schedule.kernels, schedule.trees)(module(is_request=False)))).knobs == knobs
     before = module(is_request=False)
     assert TileLayers({}, TreeKnobs())(before).same_as(before)
-    assert dataclasses.asdict(knobs).items() <= {"order": "rows", "lanes": 16, "block_rows": 64}.items()
+    assert dataclasses.asdict(knobs).items() <= {"order": "rows", "lanes": 16, "block_rows": 64, "threads": 0}.items()
