@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,16 +26,25 @@ OPTIMIZED = ("dense", "pair", "text", "trees", "tune", "zoo")
 large rows or numbers. In the others LLVM does not optimize what they compile: kernels compute the same, and it takes half the time."""
 
 
+APART = "test_docs.py"  # the file whose tests share nothing
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --update-golden."""
     parser.addoption("--update-golden", action="store_true", help="write the golden texts instead of comparing with them")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` the tests of a file stay together, for its fixtures; those of a file that says APART do not."""
-    for item in items:
-        is_apart = getattr(getattr(item, "module", None), "APART", False)
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if is_apart else str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of two processes: the tests of a file stay in one, for its fixtures, which compile; each document may run in any."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return nodeid if file.endswith(APART) else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="module", autouse=True)

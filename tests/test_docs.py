@@ -23,7 +23,6 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SET_UP = ("./scripts/demo", "./scripts/test", "./scripts/setup_env", "git clone", "cd ", "pip install", "source .venv/bin/activate")
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-APART = True  # each document may run in any process of the suite (tests/conftest.py)
 LIGHT = (
     "README.md",
     "docs/artifact.md",
