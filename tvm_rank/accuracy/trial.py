@@ -48,8 +48,6 @@ def seconds(engine: Engine, samples: Samples) -> float:
 
 def dense_inputs(engine: Engine, samples: Samples) -> dict[bytes, np.ndarray]:
     """What each dense layer read, by the mark of its weight (`relay_passes.reduce_dense.mark_of`): (rows, K) float32."""
-    import tvm_ffi
-
     found: dict[bytes, list[np.ndarray]] = collections.defaultdict(list)
 
     def keep(_function: Any, name: str, before: bool, _result: Any, *arguments: Any) -> int:
@@ -58,11 +56,6 @@ def dense_inputs(engine: Engine, samples: Samples) -> dict[bytes, np.ndarray]:
             found[mark_of(packed)].append(x.copy())
         return 0
 
-    with engine._machine() as machine:
-        machine.module["set_instrument"](tvm_ffi.convert(keep))
-    try:
+    with engine.machines.watched(keep):
         engine.rank(**samples.arguments())
-    finally:
-        with engine._machine() as machine:
-            machine.module["set_instrument"](tvm_ffi.convert(lambda *_: 0))
     return {mark: np.concatenate(rows) for mark, rows in found.items()}

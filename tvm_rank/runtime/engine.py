@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +21,9 @@ from tvm_rank.runtime import gpu, tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
-from tvm_rank.runtime.library import kernel, new_machine, open_library
+from tvm_rank.runtime.library import kernel, open_library
 from tvm_rank.runtime.links import Links, with_link_columns
+from tvm_rank.runtime.machines import Machine, Machines
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.read_side import read_side
 from tvm_rank.runtime.record_batch import NO_COLUMNS, Exported, one_batch, plan
@@ -68,15 +67,6 @@ def load(
 NO_FIELDS = pa.schema([])
 
 
-@dataclass(frozen=True)
-class _Machine:
-    """A virtual machine, and its functions (`relay_passes/add_entries.py`)."""
-
-    module: Any
-    rank_columns: Any
-    rank_batches: Any
-
-
 class Engine:
     """A loaded artifact. Threads may share it: each call works in a virtual machine of its own, kept for the next call."""
 
@@ -100,25 +90,12 @@ class Engine:
         self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
         self._needs_user = bool(_names(manifest, request=True))
         self._row_map = RowMap()
-        self._machines: collections.deque[Any] = collections.deque()
-        self._machines.append(self._new_machine())
+        self.machines = Machines(self._new_machine)
 
-    def _new_machine(self) -> _Machine | gpu.GpuMachine:
+    def _new_machine(self) -> Machine | gpu.GpuMachine:
         if self._gpu is not None:
             return gpu.GpuMachine(self._library)
-        machine, entry = new_machine(self._library), "rank" if self._store is None else "rank_store"
-        return _Machine(machine, machine[f"{entry}_columns"], machine[f"{entry}_batches"])
-
-    @contextlib.contextmanager
-    def _machine(self) -> Iterator[Any]:
-        try:
-            machine = self._machines.pop()
-        except IndexError:
-            machine = self._new_machine()
-        try:
-            yield machine
-        finally:
-            self._machines.append(machine)
+        return Machine.of(self._library, "rank" if self._store is None else "rank_store")
 
     @property
     def user_fields(self) -> tuple[str, ...]:
@@ -178,7 +155,7 @@ class Engine:
         requests, count = user.num_rows, items.num_rows
         if (index := self._row_map.index(item_request, requests, count)).size == 0:
             return self._no_scores()
-        with self._machine() as machine, Exported(user) as user_struct, Exported(items) as item_struct:
+        with self.machines.taken() as machine, Exported(user) as user_struct, Exported(items) as item_struct:
             sources = np.array([user_struct.address, item_struct.address, index.ctypes.data], np.int64)
             return self._run(machine.rank_batches, (sources, *plans), requests, count, index)
 
@@ -192,7 +169,7 @@ class Engine:
         item_table = self._table(
             self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None
         )
-        with self._machine() as machine:
+        with self.machines.taken() as machine:
             tables = (request_table.words, item_table.words)
             if self._gpu is not None:
                 return self._run_on_gpu(machine, tables, requests, count, index)
@@ -209,7 +186,7 @@ class Engine:
             requests = user_batch.num_rows
             if (index := self._row_map.index(item_request, requests, count)).size == 0:
                 return self._no_scores()
-            with self._machine() as machine, Exported(user_batch) as struct:
+            with self.machines.taken() as machine, Exported(user_batch) as struct:
                 sources = np.array([struct.address, 0, index.ctypes.data], np.int64)
                 return self._run(machine.rank_batches, (sources, *plans, *of_store), requests, count, index)
         columns, requests = read_side(user, _names(self.manifest, request=True), "user")
@@ -219,7 +196,7 @@ class Engine:
             self._table(self.manifest.request_fields, columns, requests, {}, 0, None),
             self._table(self.manifest.item_fields, columns, requests, None, count, index if requests > 1 else None),
         ]
-        with self._machine() as machine:
+        with self.machines.taken() as machine:
             return self._run(machine.rank_columns, (*(t.words for t in tables), *of_store), requests, count, index)
 
     def _run(self, function: Callable, columns: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:

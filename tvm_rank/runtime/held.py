@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tvm_rank.errors import RankError
-from tvm_rank.runtime.engine import Engine, _Machine
+from tvm_rank.runtime.engine import Engine
 
 ROUND_S, LEAST_ROUNDS = 2e-2, 5  # of a round in which each kernel runs once on each request; longer ones are fewer
 Side = tuple[Any, Sequence[Sequence[Any]]]  # a kernel, and its arguments for each request
@@ -24,17 +24,11 @@ class HeldCall:
     """
 
     def __init__(self, engine: Engine, kernel: str, request: Mapping[str, Any]):
-        import tvm_ffi
-
         self.arguments: tuple[Any, ...] = ()
         self._kernel = kernel
         self._reached, self._released = threading.Event(), threading.Event()
         self._error: BaseException | None = None
-        self._engine, machine = engine, engine._new_machine()
-        assert isinstance(machine, _Machine), "kernels of a GPU end after the call that starts them"
-        self._machine = machine
-        self._machine.module["set_instrument"](tvm_ffi.convert(self._hook))
-        engine._machines.append(self._machine)  # the next request takes it
+        self._engine, self._machine = engine, engine.machines.add_watched(self._hook)
         self._thread = threading.Thread(target=self._run, args=(dict(request),), daemon=True)
         self._thread.start()
         self._reached.wait()
@@ -60,7 +54,7 @@ class HeldCall:
         """Let the request end; the arguments must not be used any more."""
         self._released.set()
         self._thread.join()
-        self._engine._machines.remove(self._machine)
+        self._engine.machines.remove(self._machine)
 
 
 def alternated(candidate: Side, default: Side, rounds: int) -> list[float]:

@@ -30,28 +30,21 @@ def profile(engine: Engine, requests: Sequence[Mapping[str, Any]], turns: int = 
     The request's time is measured without the hook that measures the kernels, whose times each hold about a microsecond of it.
     Not for an engine that other threads use meanwhile. Raises RankError for an artifact for a GPU.
     """
-    import tvm_ffi
-
     if gpu_of(engine.manifest.needs) is not None:
         raise RankError("kernels of a GPU are not timed one by one yet: they end after the call that starts them")
     for request in requests:
         engine.rank(**request)
     whole = [_seconds(engine, request) for _ in range(turns) for request in requests]
     hook = _Hook()
-    with engine._machine() as machine:
-        machine.module["set_instrument"](tvm_ffi.convert(hook))
     sums: dict[str, list[float]] = collections.defaultdict(list)
     calls: collections.Counter[str] = collections.Counter()
-    try:
+    with engine.machines.watched(hook):
         for request in [request for _ in range(turns) for request in requests]:
             hook.times.clear()
             engine.rank(**request)
             for name, times in hook.times.items():
                 sums[name].append(sum(times))
                 calls[name] += len(times)
-    finally:
-        with engine._machine() as machine:
-            machine.module["set_instrument"](tvm_ffi.convert(lambda *_: 0))
     count = turns * len(requests)
     found = [KernelTime(name=n, calls=calls[n] / count, seconds=float(np.median(times))) for n, times in sums.items()]
     return float(np.median(whole)), tuple(sorted(found, key=lambda kernel: -kernel.seconds))
