@@ -5,6 +5,9 @@ Tables go through a quicker way than dicts of columns, so each case is tried in 
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ import small_model
 
 import tvm_rank
 from tvm_rank.errors import InputError
-from tvm_rank.runtime import record_batch
+from tvm_rank.runtime import record_batch, row_map
 
 N = small_model.ITEMS
 FORMS = {"columns": dict, "table": pa.table, "batch": lambda columns: pa.RecordBatch.from_pydict(columns)}
@@ -247,3 +250,38 @@ def test_an_engine_that_refused_goes_on_working(engine: tvm_rank.Engine, expecte
     with pytest.raises(InputError):
         engine.rank(user=form(small_model.user() | {"hour": pa.array(["noon"])}), items=form(small_model.items()))
     assert np.array_equal(engine.rank(user=form(small_model.user()), items=form(small_model.items()))["score"], expected)
+
+
+class _Watched(np.ndarray):
+    """An array that can be referred to weakly."""
+
+
+def _with_watched(columns: dict[str, pa.Array], name: str) -> tuple[dict[str, pa.Array], weakref.ref]:
+    """The columns, one of them with a copy of its values that is asked for when it goes."""
+    column = columns[name]
+    *others, last = column.buffers()
+    memory = np.frombuffer(last, np.uint8).copy().view(_Watched)
+    return columns | {name: pa.Array.from_buffers(column.type, len(column), [*others, pa.py_buffer(memory)])}, weakref.ref(memory)
+
+
+@pytest.mark.parametrize("refused", ["", "user", "items"])
+def test_the_columns_of_a_request_are_let_go_of(engine: tvm_rank.Engine, form: Any, refused: str):
+    user, of_user = _with_watched(small_model.user() | ({"hour": pa.array(["noon"])} if refused == "user" else {}), "hour")
+    items, of_items = _with_watched(small_model.items(), "level")
+    if refused == "items":
+        items["price"] = pa.array([[1.0, 2.0]] * N, pa.list_(pa.float32()))
+    with pytest.raises(InputError) if refused else contextlib.nullcontext():
+        engine.rank(user=form(user), items=form(items))
+    del user, items
+    gc.collect()
+    assert of_user() is None
+    assert of_items() is None
+
+
+def test_requests_of_more_sizes_than_are_kept_give_the_scores_of_their_items(engine: tvm_rank.Engine, expected: np.ndarray):
+    user, items = pa.table(small_model.user()), pa.table(small_model.items())
+    sizes = [*range(1, N + 1), 3, N, 1]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(row_map, "MOST_SIZES", 4)
+        for size in sizes:
+            assert np.array_equal(engine.rank(user=user, items=items.slice(0, size))["score"], expected[:size])

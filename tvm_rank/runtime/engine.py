@@ -26,8 +26,8 @@ from tvm_rank.runtime.links import Links, with_link_columns
 from tvm_rank.runtime.machines import Machine, Machines
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.read_side import read_side
-from tvm_rank.runtime.record_batch import NO_COLUMNS, Exported, one_batch, plan
-from tvm_rank.runtime.row_map import RowMap
+from tvm_rank.runtime.record_batch import NO_COLUMNS, one_batch, plan
+from tvm_rank.runtime.row_map import RowMap, Rows
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
 from tvm_rank.runtime.this_machine import check_machine, gpu_of
 
@@ -77,7 +77,6 @@ class Engine:
         self.manifest, self.threads = manifest, threads
         self._gpu = gpu_of(manifest.needs)
         self._host = open_host(folder, manifest.host_stages)
-        self._shape = tvm_ffi.Shape
         with contextlib.nullcontext() if self._gpu is None else gpu.kernels_of(folder):
             self._library = open_library(folder)
         self._links = Links(folder, manifest.links, self._library, threads) if manifest.links else None
@@ -87,7 +86,9 @@ class Engine:
         stored = [] if self._store is None else [tvm_ffi.from_dlpack(value) for value in self._store.values]
         self._arrays = [*stored, *stacks]
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
-        self._known: tuple[pa.Schema, pa.Schema, bool, tuple[np.ndarray, ...] | None] | None = None
+        self._outputs = tuple(output.name for output in manifest.outputs)
+        self._item = tvm_ffi.get_global_func("ffi.ArrayGetItem")  # a tenth of the time of [], which asks for slices
+        self._known: tuple[pa.Schema, pa.Schema, bool, tuple[Any, ...] | None] | None = None
         self._needs_user = bool(_names(manifest, request=True))
         self._row_map = RowMap()
         self.machines = Machines(self._new_machine)
@@ -141,7 +142,8 @@ class Engine:
         if user_batch is not None and item_batch is not None:
             plans = self._plans_for(user_batch.schema, item_batch.schema, mapped=user_batch.num_rows > 1)
             if plans is not None:
-                return self._rank_batches(user_batch, item_batch, item_request, plans)
+                rows = self._row_map.rows(item_request, user_batch.num_rows, item_batch.num_rows)
+                return self._rank_batches(user_batch, item_batch, rows, plans)
         return self._rank_columns(user, items, item_request)
 
     def _user_batch(self, user: Any) -> pa.RecordBatch | None:
@@ -149,31 +151,32 @@ class Engine:
         return NO_COLUMNS if user is None and not self._needs_user else one_batch(user, "user")
 
     def _rank_batches(
-        self, user: pa.RecordBatch, items: pa.RecordBatch, item_request: Any, plans: tuple[np.ndarray, ...]
+        self, user: pa.RecordBatch, items: pa.RecordBatch | None, rows: Rows, plans: tuple[Any, ...], *of_store: np.ndarray
     ) -> Scores:
-        """Rank record batches, whose structs a kernel reads."""
-        requests, count = user.num_rows, items.num_rows
-        if (index := self._row_map.index(item_request, requests, count)).size == 0:
+        """Rank record batches, whose structs a kernel reads; of items of the store there is none."""
+        if not rows.items:
             return self._no_scores()
-        with self.machines.taken() as machine, Exported(user) as user_struct, Exported(items) as item_struct:
-            sources = np.array([user_struct.address, item_struct.address, index.ctypes.data], np.int64)
-            return self._run(machine.rank_batches, (sources, *plans), requests, count, index)
+        with self.machines.taken() as machine:
+            structs = machine.structs
+            try:
+                structs.export(user, items, rows.row_map.ctypes.data if rows.requests > 1 else 0)
+                return self._run(machine.rank_batches, (structs.sources, *plans, *of_store), rows)
+            finally:
+                structs.release()
 
     def _rank_columns(self, user: Any, items: Any, item_request: Any) -> Scores:
         """Rank columns of any kind."""
         user_columns, requests = read_side(user, _names(self.manifest, request=True), "user")
         item_columns, count = read_side(items, _names(self.manifest, request=False), "items")
-        if (index := self._row_map.index(item_request, requests, count)).size == 0:
+        rows = self._row_map.rows(item_request, requests, count)
+        if not count:
             return self._no_scores()
-        request_table = self._table(self.manifest.request_fields, user_columns, requests, {}, 0, None)
-        item_table = self._table(
-            self.manifest.item_fields, user_columns, requests, item_columns, count, index if requests > 1 else None
-        )
+        tables = self._tables(user_columns, item_columns, rows)
         with self.machines.taken() as machine:
-            tables = (request_table.words, item_table.words)
+            words = tuple(table.words for table in tables)
             if self._gpu is not None:
-                return self._run_on_gpu(machine, tables, requests, count, index)
-            return self._run(machine.rank_columns, tables, requests, count, index)
+                return self._run_on_gpu(machine, words, requests, count, rows.row_map)
+            return self._run(machine.rank_columns, words, rows)
 
     def _rank_ids(self, store: ItemStore, user: Any, given: Any, item_request: Any) -> Scores:
         """Rank items of the store."""
@@ -183,33 +186,28 @@ class Engine:
         user_batch = self._user_batch(user)
         plans = None if user_batch is None else self._plans_for(user_batch.schema, NO_FIELDS, mapped=user_batch.num_rows > 1)
         if user_batch is not None and plans is not None:
-            requests = user_batch.num_rows
-            if (index := self._row_map.index(item_request, requests, count)).size == 0:
-                return self._no_scores()
-            with self.machines.taken() as machine, Exported(user_batch) as struct:
-                sources = np.array([struct.address, 0, index.ctypes.data], np.int64)
-                return self._run(machine.rank_batches, (sources, *plans, *of_store), requests, count, index)
+            rows = self._row_map.rows(item_request, user_batch.num_rows, count)
+            return self._rank_batches(user_batch, None, rows, plans, *of_store)
         columns, requests = read_side(user, _names(self.manifest, request=True), "user")
-        if (index := self._row_map.index(item_request, requests, count)).size == 0:
+        rows = self._row_map.rows(item_request, requests, count)
+        if not count:
             return self._no_scores()
-        tables = [
-            self._table(self.manifest.request_fields, columns, requests, {}, 0, None),
-            self._table(self.manifest.item_fields, columns, requests, None, count, index if requests > 1 else None),
-        ]
+        tables = self._tables(columns, None, rows)
         with self.machines.taken() as machine:
-            return self._run(machine.rank_columns, (*(t.words for t in tables), *of_store), requests, count, index)
+            return self._run(machine.rank_columns, (*(table.words for table in tables), *of_store), rows)
 
-    def _run(self, function: Callable, columns: Sequence[Any], requests: int, count: int, index: np.ndarray) -> Scores:
+    def _run(self, function: Callable, columns: Sequence[Any], rows: Rows) -> Scores:
         """Call a function of the module. What `columns` points to must stay alive meanwhile."""
         tvm_runtime.use_threads(self.threads)
-        results = function(*columns, self._shape((requests, count)), index, *self._arrays)
-        names = [output.name for output in self.manifest.outputs]
-        status = np.from_dlpack(results[len(names)])
-        if status.any():
+        results, names = function(*columns, rows.shape, rows.tensor, *self._arrays), self._outputs
+        status = np.from_dlpack(self._item(results, len(names)))
+        if np.count_nonzero(status):  # a third of the time of any(), which is a function of Python
             self._refuse(status)
-        scores = Scores({name: np.array(np.from_dlpack(results[k])) for k, name in enumerate(names)})
+        scores = Scores()
+        for k, name in enumerate(names):
+            scores[name] = np.from_dlpack(self._item(results, k)).copy()
         if self._store is not None:
-            scores.missing = np.flatnonzero(np.from_dlpack(results[len(names) + 1]) == self._store.entry.rows)
+            scores.missing = np.flatnonzero(np.from_dlpack(self._item(results, len(names) + 1)) == self._store.entry.rows)
         return scores
 
     def _run_on_gpu(
@@ -239,18 +237,28 @@ class Engine:
     def _no_scores(self) -> Scores:
         return Scores({o.name: np.zeros([0 if e == "N" else int(e) for e in o.shape], o.dtype) for o in self.manifest.outputs})
 
-    def _plans_for(self, user: pa.Schema, items: pa.Schema, *, mapped: bool) -> tuple[np.ndarray, ...] | None:
+    def _plans_for(self, user: pa.Schema, items: pa.Schema, *, mapped: bool) -> tuple[Any, ...] | None:
         """The plans of both descriptor tables for these schemas; the last ones are kept, since requests rarely change theirs."""
         known = self._known
         if known is None or known[2] != mapped or not known[0].equals(user) or not known[1].equals(items):
+            import tvm_ffi
+
             stored = self._store is not None
             made = [
                 plan(self.manifest.request_fields, user, items, mapped=False),
                 plan(self.manifest.item_fields, user, items, mapped=mapped, stored=stored),
             ]
-            plans = None if any(entry is None for entry in made) else tuple(entry for entry in made if entry is not None)
+            plans = None if any(entry is None for entry in made) else tuple(tvm_ffi.from_dlpack(entry) for entry in made)
             self._known = known = (user, items, mapped, plans)
         return known[3]
+
+    def _tables(self, user: Mapping[str, Any], items: Mapping[str, Any] | None, rows: Rows) -> tuple[Table, Table]:
+        """The descriptor tables of both sides."""
+        index = rows.row_map if rows.requests > 1 else None
+        return (
+            self._table(self.manifest.request_fields, user, rows.requests, {}, 0, None),
+            self._table(self.manifest.item_fields, user, rows.requests, items, rows.items, index),
+        )
 
     @staticmethod
     def _table(

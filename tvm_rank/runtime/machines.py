@@ -10,23 +10,25 @@ from typing import Any
 
 from tvm_rank.runtime.gpu import GpuMachine
 from tvm_rank.runtime.library import new_machine
+from tvm_rank.runtime.record_batch import Structs
 
 Hook = Callable[..., int]  # (function, name, before, result, *arguments) of a kernel -> 0
 
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """A virtual machine, and its functions (`relay_passes/add_entries.py`)."""
+    """A virtual machine, its functions (`relay_passes/add_entries.py`), and the structs of the request that it works for."""
 
     module: Any
     rank_columns: Any
     rank_batches: Any
+    structs: Structs
 
     @classmethod
     def of(cls, library: Any, entry: str) -> Machine:
         """A new one for a library. entry: "rank", or "rank_store" with an item store."""
         module = new_machine(library)
-        return cls(module, module[f"{entry}_columns"], module[f"{entry}_batches"])
+        return cls(module, module[f"{entry}_columns"], module[f"{entry}_batches"], Structs())
 
     def watch(self, hook: Hook) -> None:
         """Call the hook before and after each kernel."""
@@ -42,25 +44,25 @@ class Machines:
         self._make = make
         self._idle: collections.deque[Any] = collections.deque([make()])
 
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[Any]:
-        """One for this call alone."""
-        machine = self._next()
-        try:
-            yield machine
-        finally:
-            self._idle.append(machine)
+    def taken(self) -> _Taken:
+        """One for this call alone, inside of `with`."""
+        return _Taken(self)
 
-    def _next(self) -> Any:
+    def take(self) -> Any:
+        """One that waits, or a new one; to be given back."""
         try:
             return self._idle.pop()
         except IndexError:
             return self._make()
 
+    def give_back(self, machine: Any) -> None:
+        """The call that took it has ended."""
+        self._idle.append(machine)
+
     @contextlib.contextmanager
     def watched(self, hook: Hook) -> Iterator[None]:
         """Meanwhile calls, one behind the other, tell the hook of their kernels."""
-        machine = _watchable(self._next())
+        machine = _watchable(self.take())
         machine.watch(hook)
         self._idle.append(machine)
         try:
@@ -78,6 +80,20 @@ class Machines:
     def remove(self, machine: Machine) -> None:
         """Forget one that no call works in."""
         self._idle.remove(machine)
+
+
+class _Taken:
+    """A class of its own: a generator as context takes 2 us more of every request."""
+
+    def __init__(self, machines: Machines):
+        self._machines = machines
+
+    def __enter__(self) -> Any:
+        self._machine = self._machines.take()
+        return self._machine
+
+    def __exit__(self, *_error: object) -> None:
+        self._machines.give_back(self._machine)
 
 
 def _watchable(machine: Machine | GpuMachine) -> Machine:

@@ -7,6 +7,7 @@ every other request takes the way through `columns.descriptor`, which is also wh
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +17,9 @@ import pyarrow as pa
 from tvm_rank.errors import InputError
 from tvm_rank.runtime.columns import FLOATS, FORMS, MAPS, NUMBER, TEXT_FORM, FieldUse
 
-STRUCT_BYTES, RELEASE = 80, 8  # struct ArrowArray: its size, and the place of its release callback among its 64-bit members
+STRUCT_WORDS, RELEASE = 10, 8  # struct ArrowArray: its 64-bit members, and the place of its release callback among them
 NOTHING = [1, -1, 0, 0, 0]  # a row of a plan whose column does not come from a record batch
 NO_COLUMNS = pa.RecordBatch.from_struct_array(pa.array([{}], pa.struct([])))  # one row without columns
-_Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def one_batch(table: Any, where: str) -> pa.RecordBatch | None:
@@ -38,21 +38,37 @@ def one_batch(table: Any, where: str) -> pa.RecordBatch | None:
     return table
 
 
-class Exported:
-    """A record batch as a struct ArrowArray at `address`, while the context lasts."""
+class Structs:
+    """Room for two struct ArrowArray, of a request's user and of its items, which stays at its place. `sources` is what the kernel that reads
+    them is given: both addresses, and that of the row map."""
 
-    def __init__(self, batch: pa.RecordBatch):
-        self._memory = (ctypes.c_int64 * (STRUCT_BYTES // 8))()
-        self.address = ctypes.addressof(self._memory)
-        self._batch = batch
+    def __init__(self) -> None:
+        import tvm_ffi
 
-    def __enter__(self) -> Exported:
-        self._batch._export_to_c(self.address)
-        return self
+        self._memory = (ctypes.c_int64 * (2 * STRUCT_WORDS))()
+        self._user = ctypes.addressof(self._memory)
+        self._items = self._user + 8 * STRUCT_WORDS
+        self._sources = np.array([self._user, self._items, 0], np.int64)
+        self.sources = tvm_ffi.from_dlpack(self._sources)
 
-    def __exit__(self, *_error: object) -> None:
-        if self._memory[RELEASE]:
-            _Release(self._memory[RELEASE])(self.address)
+    def export(self, user: pa.RecordBatch, items: pa.RecordBatch | None, row_map: int) -> None:
+        """Fill the structs, until `release`. row_map: the address of one, or 0."""
+        self._sources[2] = row_map
+        user._export_to_c(self._user)
+        if items is not None:
+            items._export_to_c(self._items)
+
+    def release(self) -> None:
+        """Let go of what was exported, also by an `export` that failed."""
+        for callback, struct in ((self._memory[RELEASE], self._user), (self._memory[STRUCT_WORDS + RELEASE], self._items)):
+            if callback:
+                _release(callback)(struct)
+
+
+@functools.lru_cache(maxsize=8)
+def _release(callback: int) -> Any:
+    """The function at an address; Arrow has one for all arrays."""
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(callback)
 
 
 def plan(uses: Sequence[FieldUse], user: pa.Schema, items: pa.Schema, *, mapped: bool, stored: bool = False) -> np.ndarray | None:

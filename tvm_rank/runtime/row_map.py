@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tvm_rank.errors import InputError
 
 ALIGNMENT = 64
+MOST_SIZES = 256  # of requests whose rows are kept
+
+
+class Rows(NamedTuple):
+    """The rows of a request: R, N, the row map (N,) int32; `shape` and `tensor` are both as compiled code takes them."""
+
+    requests: int
+    items: int
+    row_map: np.ndarray
+    shape: Any
+    tensor: Any
 
 
 class RowMap:
@@ -16,6 +27,18 @@ class RowMap:
 
     def __init__(self) -> None:
         self._zeros = _aligned(0)
+        self._of_one: dict[int, Rows] = {}
+
+    def rows(self, given: Any, requests: int, count: int) -> Rows:
+        """The rows of a request, with the row map of `index`. Raises InputError."""
+        if given is not None or requests != 1:
+            return _rows(requests, count, self.index(given, requests, count))
+        found = self._of_one.get(count)
+        if found is None:
+            if len(self._of_one) >= MOST_SIZES:
+                self._of_one = {}
+            self._of_one[count] = found = _rows(1, count, self.index(None, 1, count))
+        return found
 
     def index(self, given: Any, requests: int, count: int) -> np.ndarray:
         """(count,) int32 inside [0, requests), from what the caller gave; not to be written. Raises InputError."""
@@ -27,6 +50,12 @@ class RowMap:
             zeros[:] = 0
             self._zeros = zeros
         return zeros[:count]
+
+
+def _rows(requests: int, count: int, index: np.ndarray) -> Rows:
+    import tvm_ffi
+
+    return Rows(requests, count, index, tvm_ffi.Shape((requests, count)), tvm_ffi.from_dlpack(index))
 
 
 def _checked(given: Any, requests: int, count: int) -> np.ndarray:
