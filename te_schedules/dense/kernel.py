@@ -23,8 +23,9 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense import dot, panel
-from te_schedules.dense.layer import LAYER, Buffers, Layer, cell
+from te_schedules.dense.layer import INSTRUCTION, LAYER, Buffers, Layer, cell
 from te_schedules.dense.reduced import panel as reduced_panel
+from te_schedules.dense.reduced.products import PRODUCTS, imports
 
 _FLOAT_BYTES = 4
 _ALIGN = 4  # of every tensor: a caller's array need not begin at a vector boundary
@@ -43,8 +44,11 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
         T.func_attr({"tirx.noalias": True, "rank.op": operator, "rank.flops": layer.flops, "op_pattern": 8})
         if layer.precision == "fp32":  # those that are tuned
             T.func_attr({LAYER: json.dumps(layer.described())})
+        else:
+            T.func_attr({INSTRUCTION: PRODUCTS[layer.products].instruction})
         rows, buffers = _declare(layer)
-        _emit_tasks(layer, buffers, rows)
+        with imports(layer.products):
+            _emit_tasks(layer, buffers, rows)
     return builder.get()
 
 

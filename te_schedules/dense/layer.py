@@ -14,6 +14,7 @@ from te_schedules.dense.tiles import SPACE, DenseTiles
 
 PRECISIONS = {"fp32": 1, "bf16": 2, "int8": 4}  # name -> numbers of K in 32 bits
 STACK_LIMIT = 960  # bytes; TVM's own limit is 1024, exclusive
+INSTRUCTION = "rank.instruction"  # attribute of a kernel below fp32: what multiplies
 LAYER = "rank.layer"  # attribute of a kernel: what `described` gives, as JSON
 DOT_COLUMNS = (
     3  # outputs at a time of sums along K: with 4 rows 12 sums and 7 loads per vector of K; 16 sums do not fit STACK_LIMIT

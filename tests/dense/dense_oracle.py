@@ -19,7 +19,9 @@ TOLERANCE = 1e-5  # of sum |x| |w| + |bias|
 
 def cpu_has(target: dict) -> bool:
     """True when this machine runs the code of a target."""
-    needed = {"cascadelake": "avx512f", "haswell": "avx2", "x86-64-v3": "avx2", "x86-64": "sse2"}[target["mcpu"]]
+    needed = {"cascadelake": "avx512f", "cooperlake": "avx512bf16", "haswell": "avx2", "x86-64-v3": "avx2", "x86-64": "sse2"}[
+        target["mcpu"]
+    ]
     return bool(tvm.get_global_func("target.target_has_feature")(needed, tvm.target.Target(host())))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from unittest import mock
 
+import intel_manual
 import numpy as np
 import pytest
 import tvm
@@ -20,17 +23,27 @@ from tvm_rank.ops.reduced_dense import int8_rows, reference
 
 ROWS = (0, 1, 7, 64, 1000)
 SHAPES = [(37, 20), (64, 96), (569, 65)]
-FORMS = {"int8": ["vnni", "plain"], "bf16": ["widened"]}
+AVX512_BF16 = {"kind": "llvm", "mcpu": "cooperlake"}
+MANUAL = {"pairs": dataclasses.replace(PRODUCTS["pairs"], feature=None, imports=intel_manual.PAIRS)}  # by any CPU with AVX-512
+FORMS = {  # precision -> form -> the targets by whose code it is run
+    "int8": {"vnni": [AVX512], "plain": [AVX512, AVX2, SSE2]},
+    "bf16": {"pairs": [AVX512, AVX512_BF16], "widened": [AVX512, AVX2, SSE2]},
+}
 KERNELS = [
     pytest.param((precision, form, target["mcpu"]), id=f"{precision}-{form}-{target['mcpu']}")
     for precision, forms in FORMS.items()
-    for form in forms
-    for target in ([AVX512] if PRODUCTS[form].feature else [AVX512, AVX2, SSE2])
+    for form, targets in forms.items()
+    for target in targets
 ]
 
 
+def _forms(mcpu: str) -> dict:
+    """The forms as a target has them; by the manual what AVX512 lacks."""
+    return PRODUCTS | (MANUAL if mcpu == AVX512["mcpu"] else {})
+
+
 def _runs(form: str, mcpu: str) -> bool:
-    feature = PRODUCTS[form].feature
+    feature = _forms(mcpu)[form].feature
     here = tvm.target.Target(host())
     return cpu_has({"mcpu": mcpu}) and (feature is None or bool(tvm.get_global_func("target.target_has_feature")(feature, here)))
 
@@ -40,7 +53,8 @@ def _built(precision: str, form: str, mcpu: str, depth: int, units: int, activat
     target = tvm.target.Target({"kind": "llvm", "mcpu": mcpu})
     layer = Layer(depth=depth, units=units, activation=activation, has_row_bias=biases > 0, has_item_bias=biases > 1,
                   tiles=tiles_for(target), precision=precision, products=form)  # fmt: skip
-    kernels = {"dense": dense_func(layer, "dense"), "rows": rows_func(depth, precision, "rows")}
+    with mock.patch.dict(PRODUCTS, _forms(mcpu)):
+        kernels = {"dense": dense_func(layer, "dense"), "rows": rows_func(depth, precision, "rows")}
     return layer, tvm.tirx.build(tvm.IRModule(kernels), target=target, pipeline=PIPELINE)
 
 
@@ -92,7 +106,7 @@ def test_every_number_of_rows_gives_the_reference(kernel, depth, units):
         _assert_close(got, reference(x, weight, bias, "relu", kernel[0]), x, weight, kernel[0])
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", [k for k in KERNELS if "pairs" not in k.id])  # what is behind the sums is that of "widened"
 def test_biases_are_chosen_by_row_and_activations_applied(kernel):
     if not _runs(*kernel[1:]):
         pytest.skip("this CPU lacks the instructions")
@@ -173,8 +187,28 @@ def test_bytes_are_multiplied_by_the_instruction_for_them():
     assert "vpdpbusd" in built.inspect_source("asm")
 
 
+def test_pairs_are_multiplied_by_the_instruction_for_them():
+    _, built = _built("bf16", "pairs", "cooperlake", 64, 96, "relu", 0)
+    assert "vdpbf16ps" in built.inspect_source("asm")
+
+
+def test_pairs_take_denormal_numbers_for_zero_and_add_the_upper_product_first():
+    kernel, tiny, bias = ("bf16", "pairs", AVX512["mcpu"]), 2.0**-24, np.zeros(20, np.float32)
+    if not _runs(*kernel[1:]):
+        pytest.skip("this CPU lacks the instructions")
+    for x, want in (((1e-39, 0, 0, 0), 0), ((1, 0, -1, tiny), 0), ((1, 0, tiny, -1), tiny)):
+        *_, out = _run(kernel, np.array([x], np.float32), np.ones((4, 20), np.float32), bias, "none")
+        assert (out == want).all()
+
+
 def test_a_target_gets_the_best_form_it_has():
-    for mcpu, int8, bf16 in (("cascadelake", "vnni", "widened"), ("haswell", "plain", "widened")):
+    for mcpu, int8, bf16 in (
+        ("cascadelake", "vnni", "widened"),
+        ("haswell", "plain", "widened"),
+        ("cooperlake", "vnni", "pairs"),
+        ("znver4", "vnni", "pairs"),
+        ("sapphirerapids", "vnni", "pairs"),
+    ):
         target = tvm.target.Target({"kind": "llvm", "mcpu": mcpu})
         lanes = tiles_for(target).lanes
         assert (products_for("int8", target, lanes), products_for("bf16", target, lanes)) == (int8, bf16)

@@ -111,3 +111,4 @@ def test_the_command_compiles_judges_and_inspects(tmp_path: pathlib.Path, capsys
     shown = capsys.readouterr().out
     assert "dense layers: int8; score differs by at most" in shown
     assert "kept" in shown
+    assert "rank.reduced_dense by " in shown

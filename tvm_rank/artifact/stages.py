@@ -7,7 +7,7 @@ import pathlib
 import tempfile
 from typing import Any
 
-LAYER = "rank.layer"  # attribute of dense kernels (te_schedules/dense/layer.py)
+LAYER, INSTRUCTION = "rank.layer", "rank.instruction"  # attributes of dense kernels (te_schedules/dense/layer.py)
 KEY = "rank.key"  # attribute of feature kernels (relay_passes/lower_columns.py)
 
 
@@ -17,8 +17,8 @@ def text_of(mod: Any) -> str:
 
 
 def kernel_entries(mod: Any) -> list[dict[str, Any]]:
-    """Name, operator and calls of each kernel of a module, in the order of its functions; of a dense one also its constants, of one of
-    features the name that a schedule has for it."""
+    """Name, operator and calls of each kernel of a module, in the order of its functions; of a dense one also its constants, below fp32 the
+    instruction that multiplies, of one of features the name that a schedule has for it."""
     from tvm import relax, tirx
 
     calls: dict[str, int] = {}
@@ -35,6 +35,8 @@ def kernel_entries(mod: Any) -> list[dict[str, Any]]:
             entry = {"name": var.name_hint, "operator": str(operator or ""), "calls": calls.get(var.name_hint, 0)}
             if function.attrs and LAYER in function.attrs:
                 entry["layer"] = json.loads(str(function.attrs[LAYER]))
+            if function.attrs and INSTRUCTION in function.attrs:
+                entry["instruction"] = str(function.attrs[INSTRUCTION])
             if function.attrs and KEY in function.attrs:
                 entry["key"] = str(function.attrs[KEY])
             entries.append(entry)

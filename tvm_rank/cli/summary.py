@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tvm_rank.artifact.manifest import Manifest, StackEntry, StoreEntry
 from tvm_rank.artifact.store import ITEMS
@@ -39,9 +40,15 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
     if manifest.groups:
         groups = [(*(str(g.get(key, "")) for key in ("kernel", "kind", "sink")), _count(g.get("columns"))) for g in manifest.groups]
         yield "column groups\n" + text_table(["kernel", "kind", "sink", "columns"], groups)
-    kernels = [[str(k.get("name", "")), str(k.get("operator", "")) or "-", _count(k.get("calls"))] for k in manifest.kernels]
+    kernels = [[str(k.get("name", "")), _operator(k), _count(k.get("calls"))] for k in manifest.kernels]
     yield "kernels\n" + text_table(["name", "operator", "calls"], kernels)
     yield "files\n" + text_table(["file", "size"], [[name, size_text(entry.bytes)] for name, entry in manifest.files.items()])
+
+
+def _operator(kernel: Mapping[str, Any]) -> str:
+    """The operator of a kernel, below fp32 with what multiplies in it."""
+    instruction = f" by {kernel['instruction']}" if "instruction" in kernel else ""
+    return f"{kernel.get('operator', '')}{instruction}" or "-"
 
 
 def precision_text(manifest: Manifest) -> str:

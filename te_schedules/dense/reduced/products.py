@@ -1,12 +1,12 @@
 """sums += products of one word of x (2 bf16 or 4 int8) with the words of a register of weights, for each instruction set.
 
-All forms of int8 give the same integers. bf16 is widened to float32 in registers: it halves what the weights take of memory and caches,
-and costs two operations a word. The instructions that multiply bf16 (AVX512-BF16, AMX) are not used: TVM's LLVM code generator ends the
-process on their vector types, and no machine here has them to test on.
+All forms of int8 give the same integers. bf16 is multiplied by AVX512-BF16 where the target has it, which takes denormal numbers for 0;
+else it is widened to float32 in registers, which costs two operations a word.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import tvm
@@ -14,24 +14,29 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import splat
+from te_schedules.dense.reduced import instructions
 
 _has_feature = tvm.get_global_func("target.target_has_feature")
 
 
 @dataclass(frozen=True)
 class Products:
-    """A form: `feature` of LLVM and `lanes` that it needs (None: any), and whether the weights of a word lie together."""
+    """A form: `feature` of LLVM and `lanes` that it needs (None: any), whether the weights of a word lie together, the name of the
+    instruction that multiplies, and the functions in LLVM that it calls."""
 
     precision: str
     feature: str | None
     lanes: int | None
     interleaved: bool
+    instruction: str
+    imports: str = ""
 
 
 PRODUCTS = {
-    "vnni": Products("int8", "avx512vnni", 16, True),
-    "plain": Products("int8", None, None, False),
-    "widened": Products("bf16", None, None, True),
+    "vnni": Products("int8", "avx512vnni", 16, True, "vpdpbusd"),
+    "plain": Products("int8", None, None, False, "multiplications of int32"),
+    "pairs": Products("bf16", "avx512bf16", 16, True, "vdpbf16ps", instructions.PAIRS),
+    "widened": Products("bf16", None, None, True, "multiplications of float32"),
 }
 
 
@@ -43,6 +48,11 @@ def products_for(precision: str, target: tvm.target.Target | None, lanes: int) -
         return form.precision == precision and has and form.lanes in (None, lanes)
 
     return next(name for name, form in PRODUCTS.items() if fits(form))
+
+
+def imports(form: str):
+    """The frame that a kernel opens around its body, for the functions that a form calls."""
+    return T.attr(0, "pragma_import_llvm", PRODUCTS[form].imports) if PRODUCTS[form].imports else nullcontext()
 
 
 def add_products(form: str, sums, x, load, lanes: int):
@@ -61,6 +71,10 @@ def _plain(sums, x, load, lanes: int):
         number = T.bitwise_and(T.shift_right(x, tirx.const(8 * k, "int32")), tirx.const(255, "int32"))
         sums = sums + T.broadcast(number, lanes) * T.cast(load(k * lanes, lanes), f"int32x{lanes}")
     return sums
+
+
+def _pairs(sums, x, load, lanes: int):
+    return T.call_extern(f"float32x{lanes}", "rank_add_pairs", sums, T.broadcast(x, lanes), load(0, lanes))
 
 
 def _widened(sums, x, load, lanes: int):
@@ -82,4 +96,4 @@ def _floats(bits, have: int, lanes: int):
     return floats if have == lanes else T.broadcast(floats, lanes)
 
 
-_FORMS = {"vnni": _vnni, "plain": _plain, "widened": _widened}
+_FORMS = {"vnni": _vnni, "plain": _plain, "pairs": _pairs, "widened": _widened}
