@@ -94,7 +94,7 @@ def generate(
 
 def _described(schedule: Schedule, target: tvm.target.Target) -> Mapping[str, Any]:
     """What the manifest says of the schedule."""
-    if target.kind.name == "cuda":
+    if pipeline_gpu.is_for(target, schedule):
         return replace(schedule, features=pipeline_gpu.knobs_of(schedule)).described(None)
     return schedule.described(tiles_for(target))
 

@@ -37,8 +37,9 @@ _ANY_GPU = {"kind": "cuda", "arch": "sm_80"}
 
 
 def is_for(target: tvm.target.Target, schedule: Schedule | None) -> bool:
-    """Whether the kernels are those of a GPU: for one, or, by the knob `threads`, on a CPU, which runs their threads as loops."""
-    return target.kind.name == "cuda" or (schedule is not None and schedule.features.threads > 0)
+    """Whether the kernels are those of a GPU: for one, or, by the knob `threads` of features or trees, on a CPU, which
+    runs their threads as loops."""
+    return target.kind.name == "cuda" or (schedule is not None and (schedule.features.threads > 0 or schedule.trees.threads > 0))
 
 
 def knobs_of(schedule: Schedule) -> Knobs:

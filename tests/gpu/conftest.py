@@ -14,8 +14,8 @@ EMULATOR = pathlib.Path(__file__).parent / "emulator"
 
 
 @pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory):
-    """TVM's CUDA runtime finds a GPU with sm_90, and `nvcc` makes code that it runs. Gives the library that counts launches and copies."""
+def emulated_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Where the libraries that stand in for NVIDIA's lie, and `nvcc`."""
     folder = tmp_path_factory.mktemp("emulator")
     compiler = os.environ.get("CXX", "g++")
     options = ["-std=c++17", "-O1", "-fPIC", "-shared"]
@@ -27,6 +27,13 @@ def emulated(tmp_path_factory: pytest.TempPathFactory):
     nvcc = folder / "nvcc"
     nvcc.write_text(f'#!/bin/sh\nexec {sys.executable} {EMULATOR / "nvcc.py"} "$@"\n')
     nvcc.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def emulated(emulated_folder: pathlib.Path):
+    """TVM's CUDA runtime finds a GPU with sm_90, and `nvcc` makes code that it runs. Gives the library that counts launches and copies."""
+    folder, runtime, driver = emulated_folder, emulated_folder / "libcudart.so.13", emulated_folder / "libcuda.so.1"
     libraries = [ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL) for path in (runtime, driver)]
     for counter in ("emulated_launches", "emulated_copies"):
         getattr(libraries[0], counter).restype = ctypes.c_longlong

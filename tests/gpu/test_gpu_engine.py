@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import tvm
 
 import tvm_rank
 from te_schedules.column_group.kernel import Knobs
+from te_schedules.trees import TreeKnobs
 from tvm_rank import zoo
 from tvm_rank.artifact import store
 from tvm_rank.cli.main import main
+from tvm_rank.pipeline_gpu import is_for
+from tvm_rank.runtime.profile import profile
 from tvm_rank.schedule import Schedule
 from tvm_rank.zoo.workload import request_of
 
 pytestmark = pytest.mark.usefixtures("emulated")
 MOST_LAUNCHES = 10
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +106,7 @@ def test_the_artifact_is_not_loaded_for_another_device_or_gpu(artifact: pathlib.
 
 def test_a_machine_without_the_driver_refuses_it(artifact: pathlib.Path, fresh_python: Callable[..., str]):
     code = f"import tvm_rank\ntry:\n    tvm_rank.load({str(artifact)!r})\nexcept tvm_rank.ArtifactError as error:\n    print(error)"
-    assert "NVIDIA's driver or runtime for a GPU with sm_90 is not here" in fresh_python(code)
+    assert "NVIDIA's driver or runtime is not here" in fresh_python(code)
 
 
 def test_what_is_not_there_for_gpus_is_refused_by_name(workload: zoo.Workload):
@@ -121,6 +131,57 @@ def test_the_same_kernels_run_on_a_cpu_with_loops_for_threads(workload: zoo.Work
     items = workload.read_items()
     got = tvm_rank.load(tmp_path / "artifact").rank(workload.read_user(), items, request_of(items))["score"]
     np.testing.assert_allclose(got, zoo.outputs(workload)["score"], rtol=0, atol=1e-6)
+
+
+def test_threads_of_either_kind_of_kernel_make_all_of_them_a_gpus():
+    cpu = tvm.target.Target("llvm")
+    assert is_for(cpu, Schedule(features=Knobs(threads=64)))
+    assert is_for(cpu, Schedule(trees=TreeKnobs(threads=64)))
+    assert not is_for(cpu, Schedule())
+
+
+def test_the_kernels_of_a_request_are_timed_one_by_one(engine: tvm_rank.Engine, workload: zoo.Workload):
+    request = {"user": workload.read_user(0), "items": workload.read_items(0)}
+    whole, kernels = profile(engine, [request], turns=2)
+    assert whole > 0
+    assert {"request_features", "item_features"} <= {kernel.name for kernel in kernels}
+    assert all(kernel.calls == 1 for kernel in kernels)
+
+
+def test_the_command_of_a_bundle_checks_and_measures_on_the_gpu(
+    artifact: pathlib.Path, emulated_folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from bundling import make, runtime_part
+
+    bundle, minor = tmp_path / "gpu-bundle", "{}.{}".format(*sys.version_info)
+    made = make.write_models(
+        bundle, SimpleNamespace(artifacts=lambda _name, archs: dict.fromkeys(archs, artifact)), ["lr"], ["sm_90"]
+    )
+    runtime_part.write_project(bundle / "lib")
+    runtime_part.write_libraries(bundle / "lib", emulated_folder / runtime_part.CUDART)
+    make.write_command(bundle, made, [minor])
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
+        "LD_LIBRARY_PATH": str(emulated_folder)
+    }
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(bundle / "run.py"), "--seconds", "0.01", "--no-torch"]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    assert (done := run()).returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert (results["arch"], results["machine"]["capability"]) == ("sm_90", "sm_90")
+    assert results["checks"]["lr"]["ok"]
+    assert results["copies"]["to_gpu_gb_s"] > 0
+    done = run(EMULATED_SM="80")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "this machine's GPU has sm_80; the bundle is for sm_90" in done.stderr
+    done = run(EMULATED_GPUS="0")
+    assert done.returncode == 3
+    assert "this machine has no GPU that the driver can use; the bundle is for GPUs with sm_90" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("ptxas") is None, reason="NVIDIA's CUDA toolkit is not installed")

@@ -11,7 +11,7 @@ import contextlib
 import ctypes
 import pathlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,20 +51,33 @@ def kernels_of(folder: pathlib.Path) -> Iterator[None]:
                 tvm_ffi.register_global_func(_CALLBACK, before, override=True)
 
 
-def lacking(wanted: str) -> str:
-    """Why code for a GPU such as "sm_90" does not run here; "" when it does: on GPUs of the same major number that are not older."""
+def capability() -> tuple[int, str]:
+    """(the compute capability of the first GPU, such as 90, "") or (0, why there is none that can be used)."""
     try:
         tvm_runtime.load_cuda()
         cudart = ctypes.CDLL(_RUNTIME)
     except OSError as error:
-        return f"NVIDIA's driver or runtime for a GPU with {wanted} is not here ({error})"
+        return 0, f"NVIDIA's driver or runtime is not here ({error})"
     count, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
     if cudart.cudaGetDeviceCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return f"this machine has no GPU that the driver can use, wanted one with {wanted}"
+        return 0, "this machine has no GPU that the driver can use"
     cudart.cudaDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
     cudart.cudaDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
-    here, number = 10 * major.value + minor.value, int(wanted.removeprefix("sm_"))
-    return "" if here // 10 == number // 10 and here >= number else f"this machine's GPU has sm_{here}, wanted {wanted}"
+    return 10 * major.value + minor.value, ""
+
+
+def runs(wanted: str, here: int) -> bool:
+    """Whether code for a GPU such as "sm_90" runs on one of this compute capability: of the same major number, and not older."""
+    number = int(wanted.removeprefix("sm_"))
+    return here // 10 == number // 10 and here >= number
+
+
+def lacking(wanted: str) -> str:
+    """Why code for a GPU such as "sm_90" does not run here; "" when it does."""
+    here, why = capability()
+    if not here:
+        return f"{why}, wanted a GPU with {wanted}"
+    return "" if runs(wanted, here) else f"this machine's GPU has sm_{here}, wanted {wanted}"
 
 
 class _Functions:
@@ -93,7 +106,7 @@ class GpuMachine:
     def __init__(self, library: Any):
         machine = library["vm_load_executable"]()
         machine["vm_initialization"](CUDA, 0, POOLED, CPU, 0, POOLED)
-        self._main = machine["main"]
+        self._module, self._main = machine, machine["main"]
         self._check, self._pack = (kernel(library, name) for name in ("check_columns", "pack_columns"))
         self._functions = _Functions()
         ctypes.CDLL(_RUNTIME).cudaDeviceSetLimit(_HEAP_LIMIT, ctypes.c_size_t(HEAP_BYTES))
@@ -103,6 +116,18 @@ class GpuMachine:
         self._size = size
         self._host, self._device = (self._functions.empty([size], "uint8", kind) for kind in (CUDA_HOST, CUDA))
         self._host_array = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(_address(self._host)))
+
+    def watch(self, hook: Callable[..., int]) -> None:
+        """Call the hook before and after each kernel, when the GPU has done all that it was given."""
+        import tvm_ffi
+
+        wait = ctypes.CDLL(_RUNTIME).cudaDeviceSynchronize
+
+        def waiting(*given: Any) -> int:
+            wait()
+            return hook(*given)
+
+        self._module["set_instrument"](tvm_ffi.convert(waiting))
 
     def check(self, words: np.ndarray) -> np.ndarray:
         """The status of each column of a descriptor table: not 0 where its offsets lead outside of it."""

@@ -62,7 +62,7 @@ class Machines:
     @contextlib.contextmanager
     def watched(self, hook: Hook) -> Iterator[None]:
         """Meanwhile calls, one behind the other, tell the hook of their kernels."""
-        machine = _watchable(self.take())
+        machine = self.take()
         machine.watch(hook)
         self._idle.append(machine)
         try:
@@ -72,7 +72,8 @@ class Machines:
 
     def add_watched(self, hook: Hook) -> Machine:
         """A new one for the next call, which tells the hook of its kernels. No other call may begin meanwhile."""
-        machine = _watchable(self._make())
+        machine = self._make()
+        assert isinstance(machine, Machine), "kernels of a GPU end after the call that starts them"
         machine.watch(hook)
         self._idle.append(machine)
         return machine
@@ -94,8 +95,3 @@ class _Taken:
 
     def __exit__(self, *_error: object) -> None:
         self._machines.give_back(self._machine)
-
-
-def _watchable(machine: Machine | GpuMachine) -> Machine:
-    assert isinstance(machine, Machine), "kernels of a GPU end after the call that starts them"
-    return machine

@@ -66,7 +66,7 @@ class Model:
         if self.artifact is None or self.artifact.before_kernels is None:
             return "an artifact's folder does not have what they are built from; give --features and --model"
         if self.target().is_gpu:
-            return "kernels of a GPU are not timed one by one yet"
+            return "kernels of a GPU are not tuned yet"
         try:
             check_machine(self.manifest, "the model")
         except RankError as error:

@@ -52,6 +52,9 @@ long long emulated_copies() { return copies; }
 
 int cudaGetDeviceCount(int* count) { *count = getenv("EMULATED_GPUS") ? atoi(getenv("EMULATED_GPUS")) : 1; return 0; }
 int cudaGetDevice(int* device) { *device = 0; return 0; }
+int cudaDriverGetVersion(int* version) { *version = 13000; return 0; }
+int cudaRuntimeGetVersion(int* version) { *version = 13000; return 0; }
+int cudaDeviceSynchronize() { return 0; }
 int cudaSetDevice(int) { return 0; }
 int cudaDeviceSetLimit(int, size_t) { return 0; }
 int cudaDeviceGetAttribute(int* value, int attribute, int) {

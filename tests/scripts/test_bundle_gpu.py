@@ -1,0 +1,153 @@
+"""The bundle for machines with a GPU: what it brings runs without the compiler, and its command checks, measures, and refuses plainly."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import tvm_rank
+from tvm_rank import zoo
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+MINOR = "{}.{}".format(*sys.version_info)
+
+
+@pytest.fixture(scope="module")
+def bundling() -> SimpleNamespace:
+    """The modules that make a bundle."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        from bundling import artifacts, make, runtime_part
+
+        return SimpleNamespace(artifacts=artifacts, make=make, runtime_part=runtime_part)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A model of the zoo, compiled."""
+    folder = tmp_path_factory.mktemp("built")
+    workload = zoo.build("lr", folder / "files")
+    tvm_rank.compile(features=workload.features, model=workload.model, tables=workload.tables).save(folder / "lr")
+    return folder / "lr"
+
+
+@pytest.fixture(scope="module")
+def bundle(bundling: SimpleNamespace, built: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A bundle with this model alone, for the CPU and, by name, for a GPU that there is none of; other packages are those of this Python."""
+    folder = tmp_path_factory.mktemp("bundle") / "gpu-bundle"
+    builder = SimpleNamespace(artifacts=lambda _name, archs: dict.fromkeys(archs, built))
+    made = bundling.make.write_models(folder, builder, ["lr"], ["sm_10"])
+    bundling.runtime_part.write_project(folder / "lib")
+    bundling.make.write_command(folder, made, [MINOR])
+    (folder / "lib" / "native").mkdir()
+    for library in bundling.runtime_part.tvm_libraries():
+        (folder / "lib" / "native" / library.name).symlink_to(library)
+    bundling.make.link_equal_files(folder)
+    return folder
+
+
+def run_in(bundle: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command of a bundle, which finds none of this tree."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", str(bundle / "run.py"), *arguments]
+    return subprocess.run(command, cwd=bundle.parent, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_command_checks_and_measures_on_a_cpu(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    done = run_in(bundle, "--cpu", "--seconds", "0.01", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["ok"]
+    assert results["checks"]["lr"]["outputs"][0]["output"] == "score"
+    assert results["copies"]["on_cpu_gb_s"] > 0
+    text = (tmp_path / "out" / "results.txt").read_text()
+    assert "ok: all scores are right" in text
+    assert text in done.stdout
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["results.json", "results.txt"]
+
+
+def test_a_model_that_fails_is_named_and_the_status_tells(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    scores = bundle / "artifacts" / "cpu" / "lr" / "samples" / "scores_0.npy"
+    whole = scores.read_bytes()
+    try:
+        scores.unlink()  # and not the other names of the file
+        scores.write_bytes(whole[:-4] + b"\0\0\0\0")
+        done = run_in(bundle, "--cpu", "--seconds", "0.01", "--out", str(tmp_path))
+    finally:
+        scores.write_bytes(whole)
+    assert done.returncode == 1
+    assert "samples/scores_0.npy was altered" in done.stdout
+    assert json.loads((tmp_path / "results.json").read_text())["ok"] is False
+
+
+def test_without_a_fitting_gpu_or_python_it_says_so(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    done = run_in(bundle, "--out", str(tmp_path / "none"))
+    assert done.returncode == 3
+    assert "sm_10" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "none").exists()
+    says = (bundle / "bundle.json").read_text()
+    try:
+        (bundle / "bundle.json").write_text(says.replace(f'"{MINOR}"', '"2.7"'))
+        done = run_in(bundle, "--cpu")
+    finally:
+        (bundle / "bundle.json").write_text(says)
+    assert done.returncode == 2
+    assert f"this is Python {MINOR}; the bundle has libraries for 2.7" in done.stderr
+    assert run_in(bundle, "--cpu", "--models", "nothing").returncode == 2
+
+
+def test_the_projects_part_loads_artifacts_without_the_compilers_modules(
+    bundle: pathlib.Path, built: pathlib.Path, bundling: SimpleNamespace, fresh_python: Callable[..., str]
+):
+    code = f"""
+import os, sys
+for name in {bundling.runtime_part.COMPILER}:
+    sys.modules[name] = None  # to import it is an error
+sys.path[:] = [{str(bundle / "lib" / "common")!r}] + [path for path in sys.path if path not in ("", {str(SCRIPTS.parent)!r})]
+os.environ["TVM_LIBRARY_PATH"] = {str(bundle / "lib" / "native")!r}
+import tvm_rank
+assert tvm_rank.__file__.startswith({str(bundle)!r}), tvm_rank.__file__
+assert tvm_rank.check({str(built)!r}, rounds=1).ok
+assert "libtvm_compiler" not in open("/proc/self/maps").read()
+"""
+    fresh_python(code)
+
+
+def test_every_module_of_the_projects_part_can_be_imported_without_the_compiler(
+    bundle: pathlib.Path, fresh_python: Callable[..., str]
+):
+    brought = sorted((bundle / "lib" / "common").rglob("*.py"))
+    names = [".".join(path.relative_to(bundle / "lib" / "common").with_suffix("").parts) for path in brought]
+    assert "tvm_rank.runtime.engine" in names
+    assert "tvm_rank.compiler" not in names
+    assert not any(name.startswith(("te_schedules", "relay_passes")) for name in names)
+    ours = [
+        name for name in names if name.startswith(("tvm_rank.runtime", "tvm_rank.artifact", "tvm_rank.host", "tvm_rank.config"))
+    ]
+    blocked = "import sys; sys.modules['tvm'] = sys.modules['onnx'] = sys.modules['te_schedules'] = None\n"
+    fresh_python(blocked + "".join(f"import {name.removesuffix('.__init__')}\n" for name in ours))
+
+
+def test_equal_files_are_packed_once_and_come_out_whole(bundling: SimpleNamespace, tmp_path: pathlib.Path):
+    folder = tmp_path / "gpu-bundle"
+    for name in ("a/tables.bin", "b/tables.bin"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(np.random.default_rng(0).bytes(100_000))
+    bundling.make.link_equal_files(folder)
+    assert bundling.make.packed(folder, tmp_path / "out.tar.xz") < 110_000
+    with tarfile.open(tmp_path / "out.tar.xz") as archive:
+        assert {entry.uid for entry in archive} == {0}
+        archive.extractall(tmp_path / "there")
+    for name in ("a/tables.bin", "b/tables.bin"):
+        assert (tmp_path / "there" / "gpu-bundle" / name).read_bytes() == (folder / name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu-bundle", "out.tar.xz", "there"]
