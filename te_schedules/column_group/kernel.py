@@ -34,10 +34,10 @@ OPERATOR = "rank.op"  # the attribute that says which operator a kernel computes
 
 @dataclass(frozen=True, kw_only=True)
 class Knobs:
-    """block_rows: rows of a block · queue_ids: ids kept before their rows are added, so that the
-    reads of several table rows overlap · prefetch: whether a queued id asks for its table row at once · intermediates: what becomes of
-    values that have several uses, CACHED: they are made once, RECOMPUTED: for each use · grain_rows: rows that one task of a thread takes
-    at least, 0: a block · threads: of a block on a GPU, each with a row of one feature; 0 on a CPU.
+    """block_rows: rows of a block · queue_ids: ids kept before their rows are added, so that the reads of several table rows
+    overlap · prefetch: whether the rows of all queued ids are asked for before the first is read · intermediates: what becomes of
+    values that have several uses, CACHED: they are made once, RECOMPUTED: for each use · grain_rows: rows that one task of a thread
+    takes at least, 0: a block · threads: of a block on a GPU, each with a row of one feature; 0 on a CPU.
 
     Within a block all rows of one feature are computed before the next feature. So many rows are the feature-major ("push") order,
     which reads constants and code seldom, and one row is the item-major ("pull") order, which reads an item's fields together.

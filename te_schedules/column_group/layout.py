@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from te_schedules.bucketize import boundaries
 from te_schedules.column_group.copies import Copy, CopySection
 from te_schedules.column_group.copies import sections as copy_sections
 from te_schedules.feature import Column, Kind
@@ -131,7 +132,7 @@ def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> 
     return Layout(
         sections=tuple(sections),
         ints=np.concatenate([*rows, copy_ints, *arrays]) if rows else np.zeros(1, np.int64),
-        floats=vectors.stacked(np.float64),
+        floats=np.concatenate([vectors.stacked(np.float64), np.zeros(boundaries.SCAN)]),
         bytes=vectors.stacked(np.uint8),
         refusals=tuple(refusals),
         made=made,

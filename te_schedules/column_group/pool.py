@@ -1,8 +1,11 @@
 """Embedding lookup: the table rows of a feature's ids, pooled and written where the dense model reads them.
 
-    for row in block:             ids of the row -> queue, each asks for its table row at once (prefetch)
+    for row in block:             ids of the row -> queue
+    for id in queue:              its table row is asked for (prefetch)
     for run of one row in queue:  sum of its table rows in registers, divided, stored once
 
+A prefetch of an address that misses the TLB holds up what comes behind it until the translation is found, so a hash between two of them
+is waited for with the first; side by side as many translations are under way as the processor can do (docs/decisions.md).
 Ids enter in the order of their rows, so those of one row lie side by side in the queue. A row whose ids do not fit goes through the
 output: the part that was queued is stored undivided, and the next part begins with it.
 """
@@ -74,9 +77,6 @@ class _Queue(IdReader):
         at, entry = self.length, intrin.let(intrin.address_of_row(self.table, self.table_row + number))
         with T.If(at[0] == T.int64(self.block.knobs.queue_ids)), T.Then():
             self.flush(is_last=False)
-        if self.block.knobs.prefetch:
-            for line in self.pool.form.lines():
-                intrin.prefetch(entry + T.int64(line))
         T.buffer_store(self.rows, entry, [at[0]])
         T.buffer_store(self.owners, row, [at[0]])
         if self.weighted:
@@ -94,6 +94,11 @@ class _Queue(IdReader):
     def flush(self, *, is_last: bool) -> None:
         """Emit the pooling of all queued ids; unless `is_last`, the row of the last one stays open."""
         first = intrin.local("int64", 0)
+        if self.block.knobs.prefetch:
+            with T.serial(self.length[0]) as k:
+                entry = intrin.let(self.rows[k])
+                for line in self.pool.form.lines():
+                    intrin.prefetch(entry + T.int64(line))
         with T.If(T.And(self.open_row[0] != T.int64(NOBODY), self.open_row[0] != self.owners[0])), T.Then():
             self._close_row()
         with T.While(first[0] < self.length[0]):

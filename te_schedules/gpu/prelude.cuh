@@ -107,6 +107,12 @@ RANK_FUNCTION int64_t rank_short_digest(int64_t a, int64_t b, int64_t n, int64_t
   uint64_t x = low ^ (uint64_t)secret, y = high ^ (uint64_t)secret * 0x9E3779B97F4A7C15ull;
   return (int64_t)(n <= 8 ? low : x * y ^ __umul64hi(x, y));
 }
+// how many of the first boundaries are passed by a number (`bucketize/boundaries.py`)
+RANK_FUNCTION int64_t rank_count_passed(int64_t boundaries, int64_t n, double v) {
+  int64_t passed = 0;
+  for (int64_t k = 0; k < n; ++k) passed += ((const double*)boundaries)[k] <= v;
+  return passed;
+}
 // 1 + the place of the last of up to 16 words that is the wanted one, 0 if none is
 RANK_FUNCTION int64_t rank_last_equal(int64_t words, int64_t n, int64_t wanted) {
   for (; n > 0; --n)

@@ -18,6 +18,7 @@ NORMALIZERS: dict[str, dict[str, Any]] = {
 }
 _DEFAULTS = {"": {}, "nodefault": {"default_value": ""}, "default": {"default_value": "7.25"}}
 BOUNDARIES = {"boundaries": [-1, -1, 0, 0.05, 0.1, 0.5, 1, 2, 16, 1e30]}
+_COUNTS = (31, 32, 33, 64, 257, 1000)  # of boundaries, around those that are compared at once and those that are halved before
 
 
 def _feature(field: str, *parts: dict[str, Any]) -> dict[str, Any]:
@@ -39,6 +40,8 @@ FEATURES: dict[str, dict[str, Any]] = {
     **_variants(NORMALIZERS, _DEFAULTS),
     **_variants(NORMALIZERS, _DEFAULTS, suffix="bucket", extra=BOUNDARIES),
     "oneboundary": _feature("one", {"boundaries": [0.5], "default_value": ""}),
+    **{f"{n}boundaries": _feature("one", {"boundaries": [-3.0, -3.0, *(k / 8 for k in range(n - 2))]}) for n in _COUNTS},
+    "endsofboundaries": _feature("one", {"boundaries": [-3e38, *(k / 8 for k in range(62)), 3e38]}),
     "libm": _feature("one", {"normalizer": "method=expression,expr=sigmoid(x)+sqrt(abs(x))"}),
     "three": _feature("three", _THREE),
     "threeexpanded": _feature("three", _THREE, {"default_value": "2.5"}),

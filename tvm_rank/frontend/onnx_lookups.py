@@ -20,6 +20,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tvm_rank.frontend.dense_model import ModelInput, ModelLookup
+from tvm_rank.frontend.onnx_nodes import copy_of, unused_name
 from tvm_rank.frontend.onnx_operators import STANDARD_DOMAINS, walk
 
 POOLING = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
@@ -101,13 +102,13 @@ class _Graph:
         for one in found:
             lookup = one.lookup()
             if lookup not in made:
-                name = _unused(f"{lookup.ids}_in_{lookup.table}", used)
+                name = unused_name(f"{lookup.ids}_in_{lookup.table}", used)
                 made[lookup] = ModelInput(name=name, dtype="float32", shape=one.own_shape, lookup=lookup)
-            target = _unused(f"{one.output}_shape", used)
+            target = unused_name(f"{one.output}_shape", used)
             self.graph.initializer.append(numpy_helper.from_array(np.array([0, *one.shape], np.int64), target))
             shaped.append(helper.make_node("Reshape", [made[lookup].name, target], [one.output]))
         gone = [node for one in found for node in one.nodes]
-        kept = [_copy(node) for node in self.graph.node if not any(node is other for other in gone)]
+        kept = [copy_of(node) for node in self.graph.node if not any(node is other for other in gone)]
         del self.graph.node[:]
         self.graph.node.extend([*shaped, *kept])
         for entry in made.values():
@@ -121,19 +122,6 @@ class _Graph:
         if len(kept) < len(self.graph.initializer):
             del self.graph.initializer[:]
             self.graph.initializer.extend(kept)
-
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copied = onnx.NodeProto()
-    copied.CopyFrom(node)
-    return copied
-
-
-def _unused(name: str, used: set[str]) -> str:
-    while name in used:
-        name += "_"
-    used.add(name)
-    return name
 
 
 def _lookups(graph: _Graph, inputs: tuple[ModelInput, ...]) -> Iterator[_Lookup]:

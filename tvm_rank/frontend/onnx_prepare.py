@@ -10,6 +10,7 @@ import onnx
 from onnx import inliner, numpy_helper
 
 from tvm_rank.errors import ModelError
+from tvm_rank.frontend.onnx_nodes import copy_of, unused_name
 from tvm_rank.frontend.onnx_operators import node_name, subgraphs
 
 
@@ -39,7 +40,7 @@ def _replace_by_branch(graph: onnx.GraphProto, node: onnx.NodeProto, name: str) 
     branch = next(a.g for a in node.attribute if a.name == name)
     used = {value for n in graph.node for value in n.output} | {t.name for t in graph.initializer}
     rename = {
-        n: _unused(n, used) for n in [*(t.name for t in branch.initializer), *(v for n in branch.node for v in n.output if v)]
+        n: unused_name(n, used) for n in [*(t.name for t in branch.initializer), *(v for n in branch.node for v in n.output if v)]
     }
     nodes = []
     for inner in graph.node:
@@ -51,26 +52,12 @@ def _replace_by_branch(graph: onnx.GraphProto, node: onnx.NodeProto, name: str) 
             nodes.append(copied)
         for mine, outer in zip(branch.output, node.output, strict=True):
             nodes.append(onnx.helper.make_node("Identity", [rename.get(mine.name, mine.name)], [outer]))
-    nodes = [_copy(n) for n in nodes]
+    nodes = [copy_of(n) for n in nodes]
     for tensor in branch.initializer:
         graph.initializer.add().CopyFrom(tensor)
         graph.initializer[-1].name = rename[tensor.name]
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copied = onnx.NodeProto()
-    copied.CopyFrom(node)
-    return copied
-
-
-def _unused(name: str, used: set[str]) -> str:
-    """`name`, or `name` with underscores behind it until it is new; the result is marked as used."""
-    while name in used:
-        name += "_"
-    used.add(name)
-    return name
 
 
 def _rename_values(node: onnx.NodeProto, names: dict[str, str]) -> None:
@@ -105,7 +92,7 @@ def _with_initializers(graph: onnx.GraphProto) -> list[str]:
         for attribute in node.attribute:
             problems += [problem for body in subgraphs(attribute) for problem in _with_initializers(body)]
         if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
-            kept.append(_copy(node))
+            kept.append(copy_of(node))
             continue
         value = _constant_value(node)
         if value is None:
@@ -139,10 +126,10 @@ def safe_names(model: onnx.ModelProto) -> dict[str, str]:
     names: dict[str, str] = {"": ""}
     used: set[str] = {"N", "main"}
     for info in graph.input:
-        names[info.name] = _unused(re.sub(r"\W|^(?=\d)", "_", info.name, flags=re.ASCII) or "_", used)
+        names[info.name] = unused_name(re.sub(r"\W|^(?=\d)", "_", info.name, flags=re.ASCII) or "_", used)
     for value in _names_made(graph):
         if value not in names:
-            names[value] = _unused(f"v{len(names)}", used)
+            names[value] = unused_name(f"v{len(names)}", used)
     for entry in (*graph.input, *graph.output, *graph.initializer):
         entry.name = names.get(entry.name, entry.name)
     described = {}
