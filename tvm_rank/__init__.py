@@ -29,6 +29,7 @@ _HOMES = {
     "TargetError": "tvm_rank.errors",
     "PrecisionError": "tvm_rank.errors",
     "TuningError": "tvm_rank.errors",
+    "RpcError": "tvm_rank.errors",
     "BenchError": "tvm_rank.errors",
     "UdfError": "tvm_rank.errors",
 }

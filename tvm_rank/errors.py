@@ -50,6 +50,10 @@ class TuningError(RankError, ValueError):
     """The tuning database is damaged or of another target, or tuning measured nothing."""
 
 
+class RpcError(RankError, ConnectionError):
+    """No RPC tracker answers, no server is free, or all that were tried have died."""
+
+
 class PrecisionError(RankError, ValueError):
     """The scores of the samples differ from those of fp32 by more than the tolerance."""
 

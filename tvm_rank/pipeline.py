@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from relay_passes.add_entries import AddEntries
+from relay_passes.add_turns import AddTurns
 from relay_passes.common_features import CommonFeatures
 from relay_passes.fold_scales import FoldScales
 from relay_passes.fuse_dense import FuseDense
@@ -100,6 +101,7 @@ def _graph_passes(
         ReduceDense(reductions, target),
         LowerColumns(knobs=knobs, named=schedule.kernels),
         AddEntries(key_form=key_form),
+        *([AddTurns(schedule.turns)] if schedule.turns else []),
     ]
     clean = [FuseNorms(), FoldScales(), RemoveMoves()]
     return [*clean, *common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]

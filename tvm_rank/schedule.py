@@ -20,8 +20,9 @@ class Schedule:
     """features: the loops of the feature kernels · dense: the tiles of dense layers, None for those of the target · kernels: other ones
     for single kernels, by the names that `tvm-rank tune` has for them: those of `inspect`, for feature kernels with digits behind that stand
     for what they compute; names that a model does not have mean nothing · trees: how ensembles of trees are walked · without: names of
-    PASSES that are left out · stores: how item stores are made of which `compile` is told nothing else, by `items.prepare.store_name`. Raises
-    ValueError for values that no kernel can have."""
+    PASSES that are left out · stores: how item stores are made of which `compile` is told nothing else, by `items.prepare.store_name` ·
+    turns: of how many requests in turn a function is added that takes the time of each (`relay_passes/add_turns.py`), none for 0; not with
+    an item store. Raises ValueError for values that no kernel can have."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
@@ -29,6 +30,7 @@ class Schedule:
     trees: TreeKnobs = field(default_factory=TreeKnobs)
     without: tuple[str, ...] = ()
     stores: Mapping[str, StoreChoice] = field(default_factory=dict)
+    turns: int = 0
 
     def __post_init__(self):
         if unknown := sorted(set(self.without) - set(PASSES)):

@@ -30,6 +30,7 @@ name, _, kind = entry.partition(":")
 serve(lambda: getattr(importlib.import_module(name), kind)())
 """
 OWN = "tvm_rank.bench.peers.own:Own"
+REMOTE = "tvm_rank.bench.peers.remote:Remote"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,8 @@ class Measurement:
     """One contestant over one workload, with so many items in a request, and threads.
 
     part: `all` is raw fields to scores, `model` the dense model alone from ready inputs · difference: the largest to the expected scores ·
-    rounds_us: the median of each round · core_ms: CPU time of all threads for a request · foreign, steal: cores that others used
-    meanwhile, and that the hypervisor took.
+    machine: the key of the servers that it was measured on, "" for this machine · rounds_us: the median of each round · core_ms: CPU time of
+    all threads for a request · foreign, steal: cores that others used meanwhile, and that the hypervisor took.
     """
 
     workload: str
@@ -82,11 +82,12 @@ class Measurement:
     whole_us: float = 0.0  # of a request when its kernels were measured
     kernels: tuple[Kernel, ...] = ()
     work: Work = Work()
+    machine: str = ""
 
     @property
     def name(self) -> str:
         """As tables show it."""
-        own = f"{self.contestant} {self.target} {self.precision}" if self.contestant == ENGINE else self.contestant
+        own = engine_name(self.target, self.precision, self.machine) if self.contestant == ENGINE else self.contestant
         return own if self.part == ALL else f"{own}, model only"
 
     @property
@@ -134,12 +135,19 @@ class Results:
             found = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(found, dict) or found.get("schema") != SCHEMA:
                 raise ValueError(f"it has no results of schema {SCHEMA}")
+            for one in found.get("measurements", ()):
+                one.setdefault("machine", "")  # nor was this
             for one in (kernel for measured in found.get("measurements", ()) for kernel in measured.get("kernels", ())):
                 one.setdefault("lookups_us", 0.0)  # not measured by earlier versions
             results: Results = decode(cls, found)
         except (OSError, ValueError, RecursionError) as error:
             raise BenchError(f"{path}: cannot be compared with ({error}); give what `tvm-rank bench --json` wrote") from error
         return results
+
+
+def engine_name(target: str, precision: str, machine: str) -> str:
+    """The engine as tables name it; `machine` as of Measurement."""
+    return f"{ENGINE} {target} {precision}" + (f" on {machine}" if machine else "")
 
 
 def threads_text(count: int) -> str:

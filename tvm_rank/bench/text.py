@@ -60,11 +60,12 @@ def ceilings_lines(results: Results) -> Iterator[str]:
 
 
 def times_rows(measured: Sequence[Measurement]) -> list[list[Cell]]:
-    """A row for each measurement; `times ours` is its median over that of the first artifact."""
-    first = {(one.items, one.threads): one for one in reversed(measured) if one.contestant == ENGINE and one.part == ALL}
+    """A row for each measurement; `times ours` is its median over that of the first artifact on the same machine."""
+    own_ones = [one for one in reversed(measured) if one.contestant == ENGINE and one.part == ALL]
+    first = {(one.items, one.threads, one.machine): one for one in own_ones}
     rows: list[list[Cell]] = []
     for one in measured:
-        own = first.get((one.items, one.threads))
+        own = first.get((one.items, one.threads, one.machine))
         times = f"{one.p50_us / own.p50_us:.2f}" if own else ""
         quantiles = [f"{value:,.0f}" for value in (one.p50_us, one.p90_us, one.p99_us, one.requests_per_s, one.items_per_s)]
         rows.append([str(one.items), str(one.threads), one.name, *quantiles, f"{one.core_ms:.2f}", times, f"{one.difference:.0e}"])

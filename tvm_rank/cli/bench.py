@@ -23,6 +23,7 @@ examples:
   tvm-rank bench --workloads rank-bench,din --batch-sizes 64,256 --threads 1,2 --html report.html
   tvm-rank bench --targets x86-64-v3,x86-64-v4 --precisions fp32,int8 --json new.json
   tvm-rank bench --against onnxruntime,torch --baseline-python torch=venv/bin/python
+  tvm-rank bench --targets cpu,aarch64 --tracker 10.0.0.1:9190 --key arm
   tvm-rank bench --workloads zoo --against onnxruntime --folder models
   tvm-rank bench --json new.json --compare old.json
   tvm-rank bench --show new.json --compare old.json --html report.html
@@ -45,13 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,...",
         help="what to measure (default: rank-bench-small)",
     )
-    add("--targets", type=names, default=("cpu",), metavar="TARGET,...", help="as of compile; those that cannot run here are named")
+    add("--targets", type=names, default=("cpu",), metavar="TARGET,...", help="as of compile; those that cannot run are named")
     add("--precisions", type=names, default=("fp32",), metavar="P,...", help="of dense layers: fp32, bf16, int8 (default: fp32)")
     add("--batch-sizes", type=counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)")
     add("--threads", type=counts, default=(1,), metavar="T,...", help="threads of a request (default: 1)")
     add("--against", type=names, default=(), metavar="NAME,...", help="baselines: onnxruntime, tensorflow, torch")
     add("--baseline-python", type=_python, action="append", default=[], metavar="NAME=PATH",
         help="the interpreter that has a baseline's packages (may be repeated; default: this one)")  # fmt: skip
+    add("--tracker", metavar="HOST:PORT", help="measure targets other than cpu on the servers of this RPC tracker")
+    add("--key", metavar="K", help="with --tracker: the key of the servers")
     add("--rounds", type=count, default=7, metavar="N", help="turns of each contestant (default: 7)")
     add("--seconds", type=seconds, default=0.4, metavar="S", help="length of a round (default: 0.4)")
     add("--requests", type=count, default=16, metavar="N", help="different requests, scored in turn (default: 16)")
@@ -73,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     from tvm_rank.bench.results import Results
     from tvm_rank.bench.text import comparison_text, results_text
 
+    if (args.tracker is None) != (args.key is None):
+        args.usage_error("--tracker and --key go together")
     old = None if args.compare is None else Results.load(args.compare)
     if args.show:
         results = Results.load(args.show)
@@ -93,11 +98,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> Results:
     """Run the benchmark; the files hold what is finished, at any moment."""
-    from tvm_rank.bench.job import Options, State, run
+    from tvm_rank.bench.job import State, run
+    from tvm_rank.bench.options import Options
     from tvm_rank.cli.bench_table import BenchTable
 
     fields = ("workloads", "targets", "precisions", "batch_sizes", "threads", "against", "rounds", "seconds", "requests", "tolerance",
-              "tables", "folder")  # fmt: skip
+              "tables", "folder", "tracker", "key")  # fmt: skip
     options = Options(**{name: getattr(args, name) for name in fields}, pythons=dict(args.baseline_python))
     written = 0
     with Interrupts() as interrupts, BenchTable(quiet=args.quiet) as table:

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("--tracker and --key go together")
     from tvm_rank.cli.live_table import LiveTable
     from tvm_rank.cli.requests import read_requests
-    from tvm_rank.tune.remote import Tracker
+    from tvm_rank.tracker import Tracker
     from tvm_rank.tune.run import tune
 
     with Interrupts() as interrupts, LiveTable(interrupts, quiet=args.quiet) as table:

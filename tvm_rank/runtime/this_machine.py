@@ -16,11 +16,22 @@ GPU = "sm_"  # with which the names of compute capabilities begin among what an 
 def cpu_flags() -> frozenset[str]:
     """The flags of this CPU, in /proc/cpuinfo's spelling; empty where they cannot be read."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name.strip() in ("flags", "Features"):
-                return frozenset(value.split())
+        return flags_in(file.read())
     return frozenset()
+
+
+def flags_in(cpuinfo: str) -> frozenset[str]:
+    """The flags of the first CPU of a text like /proc/cpuinfo; empty when it has none."""
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def missing(needs: Sequence[str], flags: frozenset[str]) -> list[str]:
+    """The CPU flags that code needs and a CPU with these flags lacks; none where flags are not known."""
+    return [flag for flag in needs if not flag.startswith(GPU) and flag not in flags] if flags else []
 
 
 def processor() -> str:
@@ -43,10 +54,8 @@ def lacking(machine: str, needs: Sequence[str]) -> str:
     """Why code for a machine with these CPU flags does not run here; "" when it does."""
     if machine != platform.machine():
         return f"this machine is {platform.machine()}"
-    flags, of_cpu = cpu_flags(), [flag for flag in needs if not flag.startswith(GPU)]
-    missing = [flag for flag in of_cpu if flag not in flags] if flags else []
-    if missing:
-        return f"this CPU lacks {', '.join(missing)}"
+    if lacks := missing(needs, cpu_flags()):
+        return f"this CPU lacks {', '.join(lacks)}"
     return "" if (wanted := gpu_of(needs)) is None else gpu.lacking(wanted)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tvm_rank.errors import TuningError
 from tvm_rank.target import ResolvedTarget
+from tvm_rank.tracker import Tracker
 from tvm_rank.tune import worker
 from tvm_rank.tune.measure import RUN_LIMIT_S, Built, Effort, Measurer, Prepared, Timed
 
@@ -22,49 +22,6 @@ PATIENCE_S = 180.0  # without any result, when no server answers
 POLL_S = 0.02
 CHANCES = 2
 ROUND_TRIPS = 3  # a round costs two of them, so that there are fewer and longer ones
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tracker:
-    """An RPC tracker, and the key under which the servers to measure on have registered."""
-
-    host: str
-    port: int
-    key: str
-
-    @classmethod
-    def of(cls, address: str, key: str) -> Tracker:
-        """From `host:port`. Raises TuningError for anything else."""
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise TuningError(f"tracker {address!r}: give host:port")
-        if not key or ":" in key:
-            raise TuningError(f"key {key!r}: give the key that the servers were started with")
-        return cls(host=host, port=int(port), key=key)
-
-    @property
-    def config(self) -> Any:
-        """As MetaSchedule has it."""
-        from tvm.s_tir.meta_schedule.runner import RPCConfig
-
-        return RPCConfig(
-            tracker_host=self.host, tracker_port=self.port, tracker_key=self.key, session_timeout_sec=SESSION_S, session_priority=1
-        )
-
-    def servers(self) -> int:
-        """How many servers there are. Raises TuningError when there is none, or no tracker."""
-        start = f"TVM_USE_RUNTIME_LIB=1 python -m tvm.exec.rpc_server --tracker {self.host}:{self.port} --key {self.key}"
-        try:
-            import socket
-
-            socket.create_connection((self.host, self.port), timeout=5).close()
-            count = int(self.config.count_num_servers())
-        except (OSError, ValueError, RuntimeError) as error:
-            command = f"python -m tvm.exec.rpc_tracker --port {self.port} --port-end {self.port + 1}"
-            raise TuningError(f"no tracker answers at {self.host}:{self.port} ({error}); start one with `{command}`") from error
-        if not count:
-            raise TuningError(f"no server with the key {self.key!r} is at {self.host}:{self.port}; start some with `{start}`")
-        return count
 
 
 class RemoteMeasurer(Measurer):
@@ -77,10 +34,18 @@ class RemoteMeasurer(Measurer):
         super().__init__(target, threads, folder, run_limit_s)
 
     def _new_runner(self) -> Any:
-        from tvm.s_tir.meta_schedule.runner import RPCRunner
+        from tvm.s_tir.meta_schedule.runner import RPCConfig, RPCRunner
         from tvm.support.popen_pool import PopenPoolExecutor
 
-        runner = RPCRunner(rpc_config=self.tracker.config, max_workers=self.servers)
+        where = self.tracker
+        config = RPCConfig(
+            tracker_host=where.host,
+            tracker_port=where.port,
+            tracker_key=where.key,
+            session_timeout_sec=SESSION_S,
+            session_priority=1,
+        )
+        runner = RPCRunner(rpc_config=config, max_workers=self.servers)
         # its own pool waits for ever, and of a server that dies in the middle of a call no word may come
         runner.pool.shutdown()
         runner.pool = PopenPoolExecutor(max_workers=self.servers, timeout=self.run_limit_s)

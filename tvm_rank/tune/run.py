@@ -15,13 +15,14 @@ from tvm_rank.precision import Samples
 from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.this_machine import processor
 from tvm_rank.target import ResolvedTarget
+from tvm_rank.tracker import Tracker
 from tvm_rank.tune import stores
 from tvm_rank.tune.job import Job, Limits
 from tvm_rank.tune.journal import Journal
 from tvm_rank.tune.measure import Measurer
 from tvm_rank.tune.model import Given, Model, chosen
 from tvm_rank.tune.records import Session, best_of
-from tvm_rank.tune.remote import RemoteMeasurer, Tracker
+from tvm_rank.tune.remote import RemoteMeasurer
 from tvm_rank.tune.requests import RequestData
 from tvm_rank.tune.scratch import scratch
 from tvm_rank.tune.task import Task

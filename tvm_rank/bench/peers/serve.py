@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pathlib
 import sys
 import time
 import traceback
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 LEAST_CALLS = 5  # of a round, however slow
+Calls = list[Callable[[], dict[str, Any]]]  # of each request
 WARM_UP_S = 0.3  # at most, but for the first round, in which every request is scored once
 
 
@@ -40,9 +42,17 @@ class Contestant:
         """Read model and requests. Raises Refused."""
         raise NotImplementedError
 
-    def calls(self, items: int, part: str) -> list[Callable[[], dict[str, Any]]]:
+    def chosen(self, _asked: dict[str, Any]) -> Contestant:
+        """The one that answers a question: itself, or one of several in the same process."""
+        return self
+
+    def calls(self, items: int, part: str) -> Calls:
         """For each request of `items` items a function that scores it: {output: array}."""
         raise NotImplementedError
+
+    def round(self, calls: Calls, asked: dict[str, Any]) -> dict[str, Any]:
+        """The figures of a round; a "note" among them is what a reader should know."""
+        return _timed(calls, asked["seconds"])
 
     def split(self, items: int) -> dict[str, Any]:
         """The kernels of a request."""
@@ -54,7 +64,7 @@ class Server:
 
     def __init__(self, contestant: Contestant):
         self.contestant = contestant
-        self._ready: tuple[tuple[int, str], list[Callable[[], dict[str, Any]]]] | None = None
+        self._ready: dict[int, tuple[tuple[int, str], Calls]] = {}  # of each that was chosen
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The reply to one line."""
@@ -63,60 +73,65 @@ class Server:
             return {}
         if do == "open":
             self.contestant.open(asked)
-            one = self.contestant
+        one = self.contestant.chosen(asked)
+        if do == "open":
             return {"versions": one.versions, "about": one.about, "parts": one.parts, "why_not": one.why_not}
         if do == "scores":
-            calls = self._calls(asked)[: asked["requests"]]
+            calls = self._calls(one, asked)[: asked["requests"]]
             return {"scores": [{name: value.tolist() for name, value in call().items()} for call in calls]}
         if do == "round":
-            return self._round(asked)
-        return self.contestant.split(asked["items"])
+            return one.round(self._calls(one, asked), asked)
+        return one.split(asked["items"])
 
-    def _calls(self, asked: dict[str, Any]) -> list[Callable[[], dict[str, Any]]]:
-        key = (asked["items"], asked["part"])
-        if self._ready is None or self._ready[0] != key:
-            self._ready = key, self.contestant.calls(*key)
-            for call in self._ready[1]:
+    def _calls(self, one: Contestant, asked: dict[str, Any]) -> Calls:
+        key, ready = (asked["items"], asked["part"]), self._ready.get(id(one))
+        if ready is None or ready[0] != key:
+            self._ready[id(one)] = ready = key, one.calls(*key)
+            for call in ready[1]:
                 call()
-        return self._ready[1]
-
-    def _round(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Score the requests in turn for so many seconds, so that one is not hot in the caches when it comes again."""
-        calls = self._calls(asked)
-        gc.collect()
-        warm = time.perf_counter() + WARM_UP_S
-        for call in calls:
-            call()
-            if time.perf_counter() > warm:
-                break
-        times: list[float] = []
-        busy, own, started = machine_seconds(), time.process_time(), time.perf_counter()
-        end = started + asked["seconds"]
-        while len(times) < LEAST_CALLS or time.perf_counter() < end:
-            call = calls[len(times) % len(calls)]
-            before = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - before)
-        wall, used = time.perf_counter() - started, time.process_time() - own
-        after = machine_seconds()
-        return {
-            "times_us": [round(one * 1e6, 2) for one in times],
-            "cpu_s": used,
-            "wall_s": wall,
-            "foreign": max(0.0, (after[0] - busy[0] - used) / wall),
-            "steal": (after[1] - busy[1]) / wall,
-        }
+        return ready[1]
 
 
-def machine_seconds() -> tuple[float, float]:
-    """(CPU seconds that anybody has used on this machine, those that the hypervisor gave to others); zeros where nobody counts them."""
+def machine_seconds(stat: str | None = None) -> tuple[float, float]:
+    """(CPU seconds that anybody has used on a machine, those that the hypervisor gave to others) by its /proc/stat, None for this machine's;
+    zeros where nobody counts them."""
     try:
-        with open("/proc/stat", encoding="ascii") as file:
-            ticks = [int(word) for word in file.readline().split()[1:9]]
+        if stat is None:
+            stat = pathlib.Path("/proc/stat").read_text(encoding="ascii")
+        ticks = [int(word) for word in stat.partition("\n")[0].split()[1:9]]
     except (OSError, ValueError):
+        return 0.0, 0.0
+    if not ticks:
         return 0.0, 0.0
     second = os.sysconf("SC_CLK_TCK")
     return (sum(ticks) - ticks[3] - ticks[4]) / second, ticks[7] / second
+
+
+def _timed(calls: Calls, seconds: float) -> dict[str, Any]:
+    """Score the requests in turn for so many seconds, so that one is not hot in the caches when it comes again."""
+    gc.collect()
+    warm = time.perf_counter() + WARM_UP_S
+    for call in calls:
+        call()
+        if time.perf_counter() > warm:
+            break
+    times: list[float] = []
+    busy, own, started = machine_seconds(), time.process_time(), time.perf_counter()
+    end = started + seconds
+    while len(times) < LEAST_CALLS or time.perf_counter() < end:
+        call = calls[len(times) % len(calls)]
+        before = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - before)
+    wall, used = time.perf_counter() - started, time.process_time() - own
+    after = machine_seconds()
+    return {
+        "times_us": [round(one * 1e6, 2) for one in times],
+        "cpu_s": used,
+        "wall_s": wall,
+        "foreign": max(0.0, (after[0] - busy[0] - used) / wall),
+        "steal": (after[1] - busy[1]) / wall,
+    }
 
 
 def serve(make: Callable[[], Contestant]) -> None:
