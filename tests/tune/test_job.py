@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
 import pytest
 from fake_kernel import BEST, SESSION, Formula, Kernel, prepared, tuned
+from killed import assert_nothing_lost_or_repeated, killed_after, trials_of
 
 from tvm_rank.errors import TuningError
 from tvm_rank.tune.job import Job, Limits
-from tvm_rank.tune.journal import Journal, read_journal
-from tvm_rank.tune.records import Trial
-from tvm_rank.tune.search import identity
+from tvm_rank.tune.journal import Journal
 
-HERE = pathlib.Path(__file__).parent
 PROGRAM = "import pathlib, sys; from fake_kernel import tuned; tuned(pathlib.Path(sys.argv[1]), 60, pause=0.05)"
-
-
-def trials_of(path: pathlib.Path) -> list[Trial]:
-    return [record for record in read_journal(path) if isinstance(record, Trial)]
 
 
 def test_the_best_choice_is_judged_and_kept(tmp_path: pathlib.Path):
@@ -58,22 +48,11 @@ def test_what_takes_long_gets_the_trials(tmp_path: pathlib.Path):
 
 def test_kill_9_and_resume_lose_and_repeat_nothing(tmp_path: pathlib.Path):
     path = tmp_path / "db"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path)], env=environment)
-    try:
-        while not path.exists() or path.read_bytes().count(b'"kind": "trial"') < 5:
-            time.sleep(0.02)
-            assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    before = trials_of(path)
+    before = killed_after(5, PROGRAM, path)
     assert 5 <= len(before) < 60
     tuned(path, 60)
     after = trials_of(path)
-    assert after[: len(before)] == before
-    assert len(after) == 60
-    assert max(Counter(identity(trial.choice) for trial in after).values()) == 1
+    assert_nothing_lost_or_repeated(before, after, 60)
     assert [trial.at for trial in after] == sorted(trial.at for trial in after)
 
 

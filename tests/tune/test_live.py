@@ -6,20 +6,15 @@ import contextlib
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import tvm
+from killed import assert_nothing_lost_or_repeated, killed_after, trials_of
 from tvm.s_tir.meta_schedule.builder import BuilderResult
 
 import tvm_rank
@@ -36,12 +31,10 @@ from tvm_rank.tune.model import Model
 from tvm_rank.tune.records import Check, Session, Trial, Verdict
 from tvm_rank.tune.requests import COUNT, RequestData
 from tvm_rank.tune.run import ARTIFACT, TUNED, _confirm, tune
-from tvm_rank.tune.search import identity
 from tvm_rank.tune.whole import SCORE_TOLERANCE, Compared, confirmed
 from tvm_rank.tune.worker import ARGUMENTS, check
 from tvm_rank.zoo.onnx_graph import GraphWriter, dense_weights
 
-HERE = pathlib.Path(__file__).parent
 ROWS, TRIALS = (3, 40), 2
 REQUESTS = tvm_rank.Samples(
     user={"age": pa.array([0.5, 2.0], pa.float32())},
@@ -201,16 +194,7 @@ def test_a_request_that_does_not_call_the_kernel_is_an_error(folder: pathlib.Pat
 def database(model: Model, key: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[Trial]]:
     """A database whose tuning was killed while it measured the item kernel, and finished by a second run; the trials before."""
     path = tmp_path_factory.mktemp("killed") / "db"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]), "TMPDIR": str(path.parent)}
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path), key], env=environment)
-    try:
-        while not path.exists() or path.read_bytes().count(b'"kind": "trial"') < 1:
-            time.sleep(0.01)
-            assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    before = [record for record in read_journal(path) if isinstance(record, Trial)]
+    before = killed_after(1, PROGRAM, path, key, TMPDIR=str(path.parent))
     assert list(path.parent.glob("tvm-rank-tune-*")) != []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tempfile.tempdir", str(path.parent))
@@ -220,11 +204,8 @@ def database(model: Model, key: str, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_kill_9_while_features_are_measured_loses_and_repeats_no_trial(database: tuple[pathlib.Path, list[Trial]], key: str):
     path, before = database
-    after = [record for record in read_journal(path) if isinstance(record, Trial)]
-    assert 1 <= len(before) <= TRIALS
-    assert after[: len(before)] == before
-    assert len(after) == TRIALS
-    assert max(Counter(identity(trial.choice) for trial in after).values()) == 1
+    after = trials_of(path)
+    assert_nothing_lost_or_repeated(before, after, TRIALS)
     assert {(trial.task, trial.error) for trial in after} == {(key, "")}
 
 

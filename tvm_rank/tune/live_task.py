@@ -6,9 +6,9 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import tvm
@@ -33,6 +33,7 @@ from tvm_rank.tune.requests import RequestData
 from tvm_rank.tune.task import Shapes, Task, kernel_module
 from tvm_rank.tune.worker import ARGUMENTS
 
+K = TypeVar("K", PairLayers, Forest)
 FEATURES = "rank.features"
 FIRST_CONSTANT, CONSTANTS = 1, ("ints", "floats", "bytes")  # arguments of a feature kernel, behind the descriptor table
 ITEM_KERNEL = "item_features"
@@ -95,29 +96,35 @@ class FeatureTask:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PairTask:
-    """An attention unit."""
+class _CallTask(Generic[K]):
+    """A kernel that the graph of a model calls, by what TVM's call says of it."""
 
-    pair: PairLayers
+    of: K
     calls: int
     place: Place
-    operator: str = PAIR_LAYERS
 
     @property
     def name(self) -> str:
-        return self.pair.name
+        return self.of.name
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairTask(_CallTask[PairLayers]):
+    """An attention unit."""
+
+    operator: str = PAIR_LAYERS
 
     @property
     def default(self) -> Choice:
-        return dataclasses.asdict(self.pair.layers[0].tiles)
+        return dataclasses.asdict(self.of.layers[0].tiles)
 
     @property
     def space(self) -> Mapping[str, Sequence[Any]]:
-        return {name: values for layer in reversed(self.pair.layers) for name, values in layer.space().items()}
+        return {name: values for layer in reversed(self.of.layers) for name, values in layer.space().items()}
 
     def _tiled(self, choice: Choice) -> PairLayers:
         tiles = DenseTiles(**choice)
-        return dataclasses.replace(self.pair, layers=tuple(dataclasses.replace(one, tiles=tiles) for one in self.pair.layers))
+        return dataclasses.replace(self.of, layers=tuple(dataclasses.replace(one, tiles=tiles) for one in self.of.layers))
 
     def module(self, choice: Choice) -> tvm.IRModule:
         return kernel_module(pair_func(self._tiled(choice)))
@@ -127,40 +134,39 @@ class PairTask:
         return [[layer.width] for layer in (first, first, *further)]
 
     def record(self, folder: pathlib.Path, rows: int) -> None:
-        first, *further = self.pair.layers
+        first, *further = self.of.layers
         weights = {3: first.units, 4: first.units} | {5 + 2 * k: layer.units for k, layer in enumerate(further)}
         self.place.record(folder, rows, kernel=self.name, weights=weights)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TreeTask:
+class TreeTask(_CallTask[Forest]):
     """An ensemble of trees."""
 
-    forest: Forest
-    calls: int
-    place: Place
     operator: str = TREES
 
     @property
-    def name(self) -> str:
-        return self.forest.name
-
-    @property
     def default(self) -> Choice:
-        return dataclasses.asdict(self.forest.knobs)
+        return dataclasses.asdict(self.of.knobs)
 
     @property
     def space(self) -> Mapping[str, Sequence[Any]]:
         return TREE_SPACE
 
     def module(self, choice: Choice) -> tvm.IRModule:
-        return kernel_module(trees_func(dataclasses.replace(self.forest, knobs=TreeKnobs(**choice))))
+        return kernel_module(trees_func(dataclasses.replace(self.of, knobs=TreeKnobs(**choice))))
 
     def shapes(self, _choice: Choice, _rows: int) -> Shapes:
         return []
 
     def record(self, folder: pathlib.Path, rows: int) -> None:
         self.place.record(folder, rows, kernel=self.name)
+
+
+CALL_TASKS: Mapping[str, tuple[type[PairTask | TreeTask], Callable[[Any], Any]]] = {
+    PAIR_LAYERS: (PairTask, layers_of),
+    TREES: (TreeTask, forest_of),
+}
 
 
 def live_tasks(mod: tvm.IRModule, schedule: Mapping[str, Any], place: Place) -> list[Task]:
@@ -170,13 +176,10 @@ def live_tasks(mod: tvm.IRModule, schedule: Mapping[str, Any], place: Place) -> 
     for kernel in side_kernels(mod):
         knobs = Knobs(**schedule["kernels"].get(kernel.key, schedule["features"]))
         found.append(FeatureTask(kernel=kernel, knobs=knobs, place=place))
-    calls: dict[str, list[Any]] = {}
+    calls: dict[str, list[tuple[type[PairTask | TreeTask], Any]]] = {}
     for binding in (b for block in mod["main"].body.blocks for b in block.bindings):
-        if isinstance(call := binding.value, relax.Call) and op_name(call) in (PAIR_LAYERS, TREES):
-            of = layers_of(call) if op_name(call) == PAIR_LAYERS else forest_of(call)
-            calls.setdefault(of.name, []).append(of)
-    for same in calls.values():
-        count, of = len(same), same[0]
-        pair = PairTask(pair=of, calls=count, place=place) if isinstance(of, PairLayers) else None
-        found.append(pair or TreeTask(forest=of, calls=count, place=place))
-    return found
+        if isinstance(call := binding.value, relax.Call) and (known := CALL_TASKS.get(op_name(call) or "")):
+            task, read = known
+            of = read(call)
+            calls.setdefault(of.name, []).append((task, of))
+    return [*found, *(same[0][0](of=same[0][1], calls=len(same), place=place) for same in calls.values())]

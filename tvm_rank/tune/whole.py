@@ -7,6 +7,7 @@ slower, or changes a score, is dropped.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from tvm_rank.tune.requests import RequestData
 
 LOADS, MOST_LOADS = 5, 15  # each loads both anew: where memory happens to lie makes a difference of a few percent
 LOAD_S, LEAST_ROUNDS, MOST_ROUNDS = 0.8, 3, 40  # of both at a batch size, for each load
+P = ParamSpec("P")
+T = TypeVar("T")
 FIGURES = ("default_seconds", "ratios", "least", "largest")  # of Compared, for each batch size
 
 
@@ -59,6 +62,18 @@ class Compared:
         return self.difference <= SCORE_TOLERANCE and not self.is_slower
 
 
+def _apart(function: Callable[P, T]) -> Callable[P, T]:
+    """The function in a thread of its own: TVM keeps a pool for each calling thread, which would stay as small as it was used first."""
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> T:
+        with ThreadPoolExecutor(1) as apart:
+            return apart.submit(function, *arguments, **named).result()
+
+    return call
+
+
+@_apart
 def compared(
     default: pathlib.Path,
     other: pathlib.Path,
@@ -68,19 +83,6 @@ def compared(
     look: Callable[[], None],
 ) -> Compared:
     """Two artifacts on the same requests; `look()` is called now and then, and may end it."""
-    # TVM keeps a pool for each calling thread, which would stay as small as it is here
-    with ThreadPoolExecutor(1) as apart:
-        return apart.submit(_compared, default, other, data, batch_sizes, threads, look).result()
-
-
-def _compared(
-    default: pathlib.Path,
-    other: pathlib.Path,
-    data: RequestData,
-    batch_sizes: Sequence[int],
-    threads: int,
-    look: Callable[[], None],
-) -> Compared:
     requests = {rows: data.requests(rows) for rows in batch_sizes}
     ratios: dict[int, list[float]] = {rows: [] for rows in batch_sizes}
     least = dict.fromkeys(batch_sizes, np.inf)
