@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tvm
@@ -22,6 +22,7 @@ from relay_passes.graph import dataflow, op_name, with_bindings
 from te_schedules.dense.layer import Layer
 from te_schedules.dense.op import NAME, layer_of
 from te_schedules.dense.pack import unpack
+from te_schedules.dense.reduced.matrix import VECTORS, has_matrix_unit
 from te_schedules.dense.reduced.op import reduced_dense, round_rows
 from te_schedules.dense.reduced.pack import MOST_INPUTS, pack_bf16, pack_int8
 from te_schedules.dense.reduced.products import products_for
@@ -109,17 +110,20 @@ def _stays(call: relax.Call, layer: Layer) -> str:
 
 @tvm.transform.module_pass(opt_level=0, name="rank.ReduceDense")
 class ReduceDense:
-    """See the module's text. reductions: number of a layer in `function` -> what becomes of it · target: chooses the instructions."""
+    """See the module's text. reductions: number of a layer in `function` -> what becomes of it · target: chooses the instructions ·
+    matrix_unit: False not to use that of the target's CPU."""
 
-    def __init__(self, reductions: Mapping[int, Reduction], target: tvm.target.Target, function: str = "main"):
-        self.reductions, self.target, self.function = reductions, target, function
+    def __init__(
+        self, reductions: Mapping[int, Reduction], target: tvm.target.Target, function: str = "main", *, matrix_unit: bool = True
+    ):
+        self.reductions, self.target, self.function, self.matrix_unit = reductions, target, function, matrix_unit
 
     def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
         """The module with those layers reduced; unchanged when there are none."""
         block = dataflow(mod[self.function])
         if block is None or not self.reductions:
             return mod
-        reducer, number = _Reducer(self.target), 0
+        reducer, number = _Reducer(self.target, matrix_unit=self.matrix_unit), 0
         for binding in block.bindings:
             is_layer = op_name(binding.value) == NAME
             reduction = self.reductions.get(number) if is_layer else None
@@ -129,8 +133,8 @@ class ReduceDense:
 
 
 class _Reducer:
-    def __init__(self, target: tvm.target.Target):
-        self.target = target
+    def __init__(self, target: tvm.target.Target, *, matrix_unit: bool):
+        self.target, self.matrix_unit = target, matrix_unit
         self.bindings: list[relax.Binding] = []
         self.rounded: dict[tuple, list[relax.Expr]] = {}  # (x, precision, factors) -> words, and levels
 
@@ -141,33 +145,36 @@ class _Reducer:
         )
 
     def _reduced(self, call: relax.Call, reduction: Reduction) -> relax.Call:
-        old = layer_of(call)
+        old, lanes = layer_of(call), layer_of(call).tiles.lanes
+        matrix = self.matrix_unit and has_matrix_unit(reduction.precision, self.target, lanes)
         layer = Layer(
             depth=old.depth,
             units=old.units,
             activation=old.activation,
             has_row_bias=old.has_row_bias,
             has_item_bias=old.has_item_bias,
-            tiles=old.tiles,
+            tiles=replace(old.tiles, vectors=VECTORS) if matrix else old.tiles,
             precision=reduction.precision,
-            products=products_for(reduction.precision, self.target, old.tiles.lanes),
+            products=products_for(reduction.precision, self.target, lanes),
+            matrix=matrix,
         )
         weight, precision = unpack(call.args[1].value.numpy(), layer.units), reduction.precision
         factors = np.ones(layer.depth, np.float32) if reduction.factors is None else reduction.factors
         weight = weight / factors[:, None]
         if precision == "bf16":
-            arrays = [pack_bf16(weight, layer.tiles)]
+            arrays = [pack_bf16(weight, layer.tiles, layer.words)]
         else:
-            kept = pack_int8(weight, layer.tiles, layer.products)
+            kept = pack_int8(weight, layer.tiles, layer.products, layer.words)
             arrays = [kept.packed, kept.factors, kept.totals]
-        own = [*self._rows(call.args[0], factors, precision), *map(relax.const, arrays), call.args[2]]
+        own = [*self._rows(call.args[0], factors, layer), *map(relax.const, arrays), call.args[2]]
         return reduced_dense(own, call.args[3:], layer)
 
-    def _rows(self, x: relax.Expr, factors: np.ndarray, precision: str) -> list[relax.Expr]:
+    def _rows(self, x: relax.Expr, factors: np.ndarray, layer: Layer) -> list[relax.Expr]:
         """Words of x, and in int8 their levels, bound once."""
-        key = (x, precision, factors.tobytes())
+        precision = layer.precision
+        key = (x, precision, factors.tobytes(), layer.words)
         if key not in self.rounded:
-            made = self._bind("rounded", round_rows(x, relax.const(factors), precision))
+            made = self._bind("rounded", round_rows(x, relax.const(factors), precision, layer.words))
             names = ("words", "levels") if precision == "int8" else ()
             self.rounded[key] = [self._bind(name, relax.TupleGetItem(made, k)) for k, name in enumerate(names)] or [made]
         return self.rounded[key]

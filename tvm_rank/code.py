@@ -16,6 +16,7 @@ from tvm import relax, tirx
 from relay_passes.lower_columns import GROUPS, REFUSALS
 from relay_passes.materialize_items import ITEM_VALUES, READ_FIELDS, STORED
 from relay_passes.store_features import Kept, kept_of
+from te_schedules.dense.reduced.matrix import SWITCH, switch_func
 from te_schedules.dense.tiles import tiles_for
 from te_schedules.gpu.compile import cubin
 from tvm_rank import pipeline, pipeline_gpu
@@ -71,9 +72,10 @@ def generate(
     lowered = pipeline.run(mod, target, after, **passes)
     say("generating code")
     kept = kept_code(seen["inline"], seen["graph"], passes["schedule"])
-    executable = pipeline.build(pipeline.with_kernels(lowered, {**beside, **kept.functions}), target)
-    stages["llvm"] = llvm_ir(executable)
     main, kernels = seen["graph"]["main"], tuple(kernel_entries(seen["fuse"]))
+    switch = {SWITCH: switch_func()} if any("matrix_flag" in kernel for kernel in kernels) else {}
+    executable = pipeline.build(pipeline.with_kernels(lowered, {**beside, **kept.functions, **switch}), target)
+    stages["llvm"] = llvm_ir(executable)
     passes["schedule"].warn_of_unused(str(kernel.get("key", kernel["name"])) for kernel in kernels)
     refusals, fields = _refusals(main), list(main.ret_ty.fields)
     return Code(

@@ -98,7 +98,7 @@ def _graph_passes(
     common, hoist, pairs, dense = ([] if name in schedule.without else [optional[name]] for name in PASSES)
     lowered = [
         TileLayers(schedule.kernels, schedule.trees),
-        ReduceDense(reductions, target),
+        ReduceDense(reductions, target, matrix_unit=schedule.matrix_unit),
         LowerColumns(knobs=knobs, named=schedule.kernels),
         AddEntries(key_form=key_form),
         *([AddTurns(schedule.turns)] if schedule.turns else []),

@@ -22,7 +22,9 @@ class Schedule:
     for what they compute; names that a model does not have mean nothing · trees: how ensembles of trees are walked · without: names of
     PASSES that are left out · stores: how item stores are made of which `compile` is told nothing else, by `items.prepare.store_name` ·
     turns: of how many requests in turn a function is added that takes the time of each (`relay_passes/add_turns.py`), none for 0; not with
-    an item store. Raises ValueError for values that no kernel can have."""
+    an item store ·
+    matrix_unit: whether dense layers below fp32 use that of the CPU (AMX), where the target has it. Raises ValueError for
+    values that no kernel can have."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
@@ -31,6 +33,7 @@ class Schedule:
     without: tuple[str, ...] = ()
     stores: Mapping[str, StoreChoice] = field(default_factory=dict)
     turns: int = 0
+    matrix_unit: bool = True
 
     def __post_init__(self):
         if unknown := sorted(set(self.without) - set(PASSES)):
@@ -47,6 +50,7 @@ class Schedule:
             "kernels": {name: asdict(knobs) for name, knobs in sorted(self.kernels.items())},
             "trees": asdict(self.trees),
             "without": list(self.without),
+            "matrix_unit": self.matrix_unit,
         }
 
     def warn_of_unused(self, names: Iterable[str]) -> None:

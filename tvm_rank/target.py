@@ -22,6 +22,20 @@ OPT_LEVEL = 2
 _NO_GATHER = ["+prefer-no-gather", "+prefer-no-scatter"]
 _X86_64_V3 = ("avx2", "bmi2", "f16c", "fma", "movbe")
 _X86_64_V4 = (*_X86_64_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+# Vector flags beyond level 4 that LLVM uses as it likes, as it and as /proc/cpuinfo spells them. Not those of AMX: kernels use it only where
+# it is there (runtime/matrix_unit.py).
+_FURTHER = {
+    "avx512vnni": "avx512_vnni",
+    "avx512bf16": "avx512_bf16",
+    "avx512fp16": "avx512_fp16",
+    "avx512ifma": "avx512ifma",
+    "avx512vbmi": "avx512vbmi",
+    "avx512vbmi2": "avx512_vbmi2",
+    "avx512bitalg": "avx512_bitalg",
+    "avx512vpopcntdq": "avx512_vpopcntdq",
+    "avxvnni": "avx_vnni",
+    "gfni": "gfni",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +54,7 @@ PRESETS: dict[str, Preset] = {
     "sapphirerapids": Preset(
         mcpu="sapphirerapids",
         machine="x86_64",
-        needs=(*_X86_64_V4, "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"),
+        needs=(*_X86_64_V4, *_FURTHER.values()),
         triple="x86_64-linux-gnu",
     ),
     "aarch64": Preset(mcpu="generic", machine="aarch64", needs=("asimd",), triple="aarch64-linux-gnu"),
@@ -140,15 +154,8 @@ def _needs_of(made: tvm.target.Target) -> tuple[str, ...]:
     import tvm
 
     features = {str(feature) for feature in tvm.target.codegen.llvm_get_cpu_features(made)}
-    spelling = {
-        "avx512bf16": "avx512_bf16",
-        "avx512vnni": "avx512_vnni",
-        "amx-tile": "amx_tile",
-        "amx-bf16": "amx_bf16",
-        "amx-int8": "amx_int8",
-    }
-    flags = [*_X86_64_V4, "avx512bf16", "avx512vnni", "amx-tile", "amx-bf16", "amx-int8"]
-    return tuple(spelling.get(flag, flag) for flag in flags if flag in features)
+    flags = {flag: flag for flag in _X86_64_V4} | _FURTHER
+    return tuple(flag for feature, flag in flags.items() if feature in features)
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense import dot, panel
-from te_schedules.dense.layer import INSTRUCTION, LAYER, Buffers, Layer, cell
+from te_schedules.dense.layer import INSTRUCTION, LAYER, MATRIX_FLAG, Buffers, Layer, cell
+from te_schedules.dense.reduced import matrix
 from te_schedules.dense.reduced import panel as reduced_panel
 from te_schedules.dense.reduced.products import PRODUCTS, imports
 
@@ -45,11 +47,20 @@ def dense_func(layer: Layer, name: str = "dense") -> tirx.PrimFunc:
         if layer.precision == "fp32":  # those that are tuned
             T.func_attr({LAYER: json.dumps(layer.described())})
         else:
-            T.func_attr({INSTRUCTION: PRODUCTS[layer.products].instruction})
+            T.func_attr(_multiplied(layer))
         rows, buffers = _declare(layer)
-        with imports(layer.products):
+        with imports(layer.products), matrix.imports() if layer.matrix else nullcontext():
             _emit_tasks(layer, buffers, rows)
     return builder.get()
+
+
+def _multiplied(layer: Layer) -> dict[str, str]:
+    """The attributes that say what multiplies below fp32."""
+    instruction = PRODUCTS[layer.products].instruction
+    if not layer.matrix:
+        return {INSTRUCTION: instruction}
+    unit = matrix.MATRIX_UNITS[layer.precision]
+    return {INSTRUCTION: f"{unit.instruction}, or {instruction}", MATRIX_FLAG: unit.flag}
 
 
 def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
@@ -83,7 +94,7 @@ def _declare(layer: Layer) -> tuple[tirx.Var, Buffers]:
 
 def _emit_tasks(layer: Layer, buffers: Buffers, rows) -> None:
     """Chunks x panels, in parallel when the call is big enough. Chunks are equal, and a multiple of the tile's rows."""
-    tile = layer.tile_rows(layer.task_columns)
+    tile = matrix.BLOCK_ROWS if layer.matrix else layer.tile_rows(layer.task_columns)
     most = max(1, layer.tiles.chunk_bytes // (layer.depth_steps * _FLOAT_BYTES) // tile) * tile
     # At least one chunk even of no rows: TVM takes extents for positive, so a guard against a division by 0 would be removed.
     chunks = T.bind(T.floordiv(rows, tirx.const(most + 1, "int64")) + 1)
@@ -128,9 +139,7 @@ def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int)
         dot.emit_activation(layer, buffers, first, end)
         return
     if layer.precision != "fp32":
-        _emit_tiles(
-            layer, first, end, columns, lambda row, rows: reduced_panel.emit_sums(layer, buffers, row, rows, number, columns)
-        )
+        _emit_reduced(layer, buffers, first, end, number, columns)
         panel.emit_activation(layer, buffers, first, end, number, columns)
         return
     size = layer.depth_steps
@@ -145,6 +154,24 @@ def _emit_rows(layer: Layer, buffers: Buffers, first, end, number, columns: int)
             layer, first, end, columns, lambda row, rows: panel.emit_sums(layer, buffers, row, rows, number, columns, steps)
         )
     panel.emit_activation(layer, buffers, first, end, number, columns, is_applied=False)
+
+
+def _emit_reduced(layer: Layer, buffers: Buffers, first, end, number, columns: int) -> None:
+    """The rows first..end of one panel below fp32, without an expensive activation."""
+
+    def emit_vectors() -> None:
+        _emit_tiles(
+            layer, first, end, columns, lambda row, rows: reduced_panel.emit_sums(layer, buffers, row, rows, number, columns)
+        )
+
+    if not layer.matrix:
+        emit_vectors()
+        return
+    with T.If(matrix.is_on()):
+        with T.Then():
+            matrix.emit_rows(layer, buffers, first, end, number, columns)
+        with T.Else():
+            emit_vectors()
 
 
 def _emit_tiles(layer: Layer, first, end, columns: int, emit: Callable) -> None:

@@ -14,7 +14,11 @@ from te_schedules.dense.tiles import SPACE, DenseTiles
 
 PRECISIONS = {"fp32": 1, "bf16": 2, "int8": 4}  # name -> numbers of K in 32 bits
 STACK_LIMIT = 960  # bytes; TVM's own limit is 1024, exclusive
+TILE_WORDS = 16  # of K in a tile of a matrix unit
 INSTRUCTION = "rank.instruction"  # attribute of a kernel below fp32: what multiplies
+MATRIX_FLAG = (
+    "rank.matrix_flag"  # attribute of a kernel that may use the CPU's matrix unit: the flag of /proc/cpuinfo that it needs
+)
 LAYER = "rank.layer"  # attribute of a kernel: what `described` gives, as JSON
 DOT_COLUMNS = (
     3  # outputs at a time of sums along K: with 4 rows 12 sums and 7 loads per vector of K; 16 sums do not fit STACK_LIMIT
@@ -33,6 +37,9 @@ class Layer:
     has_item_bias: bool = False  # a second bias by row, with an index of its own
     precision: str = "fp32"  # of x and the weight: a name of PRECISIONS
     products: str = "plain"  # how products are summed below fp32: a name of `te_schedules.dense.reduced.products.PRODUCTS`
+    matrix: bool = (
+        False  # whether the CPU's matrix unit sums them where the process may use it (`te_schedules.dense.reduced.matrix`)
+    )
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
@@ -75,8 +82,9 @@ class Layer:
 
     @property
     def words(self) -> int:
-        """Words of 32 bits in a row of x, and steps of K of the inner loop."""
-        return -(-self.depth // PRECISIONS[self.precision])
+        """Words of 32 bits in a row of x, and steps of K of the inner loop; whole tiles of a matrix unit."""
+        words = -(-self.depth // PRECISIONS[self.precision])
+        return -(-words // TILE_WORDS) * TILE_WORDS if self.matrix else words
 
     @property
     def depth_steps(self) -> int:

@@ -8,11 +8,14 @@ import tvm
 from sided_graph import ITEM, TILES, UNITS, USER, Graph, Program, bias, calls, inputs, layer, weight
 from tvm import relax
 
+from relay_passes.graph import op_name
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.reduce_dense import ReduceDense, Reduction, dense_layers
 from relay_passes.split_dense import SplitDense
 from te_schedules.dense import pack
 from te_schedules.dense.op import dense
+from te_schedules.dense.reduced.op import REDUCED_DENSE, reduced_layer_of
+from te_schedules.dense.tiles import AVX512
 from tvm_rank.ops.reduced_dense import reference
 
 HERE = tvm.target.Target({"kind": "llvm", "mcpu": "haswell"})
@@ -50,6 +53,20 @@ def test_a_reduced_layer_is_its_reference_with_factors():
     want = reference(given[2], weight(ITEM), bias(), "relu", "int8", factors)
     span = np.ptp(np.c_[given[2] * factors, np.zeros(20)], axis=1, keepdims=True) / 255
     assert (np.abs(Program(after)(*given)[0] - want) <= 1e-5 + span * np.abs(weight(ITEM)).max()).all()
+
+
+def test_the_matrix_unit_of_a_target_is_used_unless_it_is_switched_off():
+    def body(g: Graph):
+        packed = relax.const(pack(weight(ITEM), AVX512))
+        return [g(dense(g.item, packed, relax.const(bias()), units=UNITS, activation="relu", tiles=AVX512))]
+
+    target, mod = tvm.target.Target({"kind": "llvm", "mcpu": "sapphirerapids"}), Graph(body).mod
+    for precision in ("bf16", "int8"):
+        for on in (True, False):
+            after = ReduceDense({0: Reduction(precision)}, target, matrix_unit=on)(mod)
+            (made,) = (b.value for b in after["main"].body.blocks[0].bindings if op_name(b.value) == REDUCED_DENSE)
+            found = reduced_layer_of(made)
+            assert (found.matrix, found.tiles.vectors, found.words == 16) == (on, 2 if on else 4, on)
 
 
 def test_layers_over_the_same_values_share_rounded_rows():

@@ -7,7 +7,11 @@ import pathlib
 import tempfile
 from typing import Any
 
-LAYER, INSTRUCTION = "rank.layer", "rank.instruction"  # attributes of dense kernels (te_schedules/dense/layer.py)
+LAYER, INSTRUCTION, MATRIX_FLAG = (
+    "rank.layer",
+    "rank.instruction",
+    "rank.matrix_flag",
+)  # attributes of dense kernels (te_schedules/dense/layer.py)
 KEY = "rank.key"  # attribute of feature kernels (relay_passes/lower_columns.py)
 
 
@@ -18,7 +22,7 @@ def text_of(mod: Any) -> str:
 
 def kernel_entries(mod: Any) -> list[dict[str, Any]]:
     """Name, operator and calls of each kernel of a module, in the order of its functions; of a dense one also its constants, below fp32 the
-    instruction that multiplies, of one of features the name that a schedule has for it."""
+    instruction that multiplies and what the CPU's matrix unit needs, of one of features the name that a schedule has for it."""
     from tvm import relax, tirx
 
     calls: dict[str, int] = {}
@@ -37,6 +41,8 @@ def kernel_entries(mod: Any) -> list[dict[str, Any]]:
                 entry["layer"] = json.loads(str(function.attrs[LAYER]))
             if function.attrs and INSTRUCTION in function.attrs:
                 entry["instruction"] = str(function.attrs[INSTRUCTION])
+            if function.attrs and MATRIX_FLAG in function.attrs:
+                entry["matrix_flag"] = str(function.attrs[MATRIX_FLAG])
             if function.attrs and KEY in function.attrs:
                 entry["key"] = str(function.attrs[KEY])
             entries.append(entry)

@@ -17,7 +17,7 @@ from tvm_rank.errors import RankError
 from tvm_rank.host.link import needed_columns
 from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.output import Scores
-from tvm_rank.runtime import gpu, tvm_runtime
+from tvm_rank.runtime import gpu, matrix_unit, tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
@@ -79,6 +79,7 @@ class Engine:
         self._host = open_host(folder, manifest.host_stages)
         with contextlib.nullcontext() if self._gpu is None else gpu.kernels_of(folder):
             self._library = open_library(folder)
+        matrix_unit.enable(self._library, manifest, str(folder))
         self._links = Links(folder, manifest.links, self._library, threads) if manifest.links else None
         self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns"), tables) if manifest.store else None
         placed = tvm_ffi.from_dlpack if self._gpu is None else gpu.on_device

@@ -1,7 +1,7 @@
 """The Relax operators of dense layers below fp32: type inference, legalization and builders.
 
-    rank.round_rows(x, factors)    int8: x (N, K) f32, factors (K,) f32 -> words (N, ceil(K / 4)) i32, levels (N, 2) f32
-                                   bf16: the same                            -> words (N, ceil(K / 2)) i32
+    rank.round_rows(x, factors)    int8: x (N, K) f32, factors (K,) f32 -> words (N, ceil(K / 4) or more) i32, levels (N, 2) f32
+                                   bf16: the same                            -> words (N, ceil(K / 2) or more) i32
     rank.reduced_dense(words, levels, packed, factors, totals, bias[, row_bias, row_index[, item_bias, item_index]])     int8
     rank.reduced_dense(words, packed, bias[, row_bias, row_index[, item_bias, item_index]])                             bf16
         -> activation(x W + bias + row_bias[row_index] + item_bias[item_index]), (N, J) f32
@@ -29,9 +29,11 @@ _OWN = {"int8": ("words", "levels", "packed", "factors", "totals", "bias"), "bf1
 _BIASES = ("row_bias", "row_index", "item_bias", "item_index")
 
 
-def round_rows(x: relax.Expr, factors: relax.Expr, precision: str) -> relax.Call:
-    """A call of `rank.round_rows`: x (N, K) times factors (K,); in int8 a tuple of words and levels, in bf16 words alone."""
-    return relax.Call(Op.get(ROUND_ROWS), [x, factors], attrs=tvm.ir.make_node("ir.DictAttrs", precision=precision))
+def round_rows(x: relax.Expr, factors: relax.Expr, precision: str, words: int) -> relax.Call:
+    """A call of `rank.round_rows`: x (N, K) times factors (K,) in rows of `words`; in int8 a tuple of words and levels, in bf16 words
+    alone."""
+    attrs = tvm.ir.make_node("ir.DictAttrs", precision=precision, words=words)
+    return relax.Call(Op.get(ROUND_ROWS), [x, factors], attrs=attrs)
 
 
 def reduced_dense(own: Sequence[relax.Expr], biases: Sequence[relax.Expr], layer: Layer) -> relax.Call:
@@ -44,6 +46,7 @@ def reduced_dense(own: Sequence[relax.Expr], biases: Sequence[relax.Expr], layer
         tiles=dataclasses.asdict(layer.tiles),
         precision=layer.precision,
         products=layer.products,
+        matrix=int(layer.matrix),
     )
     return relax.Call(Op.get(REDUCED_DENSE), [*own, *biases], attrs=attrs)
 
@@ -60,6 +63,7 @@ def reduced_layer_of(call: relax.Call) -> Layer:
         tiles=DenseTiles(**{str(name): int(value) for name, value in attrs["tiles"].items()}),
         precision=str(attrs["precision"]),
         products=str(attrs["products"]),
+        matrix=bool(int(attrs["matrix"])),
     )
 
 
@@ -67,8 +71,12 @@ def _infer_rows(call: relax.Call, _builder) -> relax.Type:
     x, factors = (_shape(ROUND_ROWS, call, k, name) for k, name in enumerate(("x", "factors")))
     if len(x) != 2 or factors != x[1:] or any(argument.ty.dtype != "float32" for argument in call.args):
         raise TypeError(f"{ROUND_ROWS}: arguments {[str(a.ty) for a in call.args]}; expected x (N, K) and factors (K,), float32")
-    precision = str(call.attrs["precision"])
-    words = relax.TensorType([x[0], -(-int(x[1]) // PRECISIONS[precision])], "int32")
+    precision, count = str(call.attrs["precision"]), int(call.attrs["words"])
+    if count * PRECISIONS[precision] < int(x[1]):
+        raise TypeError(
+            f"{ROUND_ROWS}: rows of {count} words for {x[1]} inputs in {precision}; expected as many as they take, or more"
+        )
+    words = relax.TensorType([x[0], count], "int32")
     return relax.TupleType([words, relax.TensorType([x[0], 2], "float32")]) if precision == "int8" else words
 
 
@@ -106,9 +114,10 @@ def _shape(operator: str, call: relax.Call, k: int, name: str) -> list:
 
 def _legalize_rows(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     depth, precision = int(call.args[0].ty.shape.values[1]), str(call.attrs["precision"])
-    name = f"round_{depth}_{precision}"
+    words = int(call.attrs["words"])
+    name = f"round_{depth}_{precision}_{words}"
     types = list(call.ty.fields) if isinstance(call.ty, relax.TupleType) else call.ty
-    return relax.call_tir(builder.add_func(rows_func(depth, precision, name), name), relax.Tuple(list(call.args)), types)
+    return relax.call_tir(builder.add_func(rows_func(depth, precision, name, words), name), relax.Tuple(list(call.args)), types)
 
 
 def _legalize_dense(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:

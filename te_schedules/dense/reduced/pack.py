@@ -33,11 +33,11 @@ def int8_levels(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.rint(weight / factors), -127, 127).astype(np.int8), factors
 
 
-def pack_int8(weight: np.ndarray, tiles: DenseTiles, products: str) -> Int8Weight:
-    """weight (K, J) f32 -> what an int8 layer reads."""
+def pack_int8(weight: np.ndarray, tiles: DenseTiles, products: str, words: int | None = None) -> Int8Weight:
+    """weight (K, J) f32 -> what an int8 layer reads. words: of K, None for those that it takes."""
     q, factors = int8_levels(weight)
     totals = q.sum(axis=0, dtype=np.int64).astype(np.int32)
-    numbers = _panels(q, tiles, 4)  # (panels, words, 4, width)
+    numbers = _panels(q, tiles, 4, words)  # (panels, words, 4, width)
     if PRODUCTS[products].interleaved:
         numbers = numbers.transpose(0, 1, 3, 2)
     panels, words = numbers.shape[:2]
@@ -51,17 +51,17 @@ def bf16_bits(numbers: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(numbers), (bits >> 16) | 64, near).astype(np.uint16)
 
 
-def pack_bf16(weight: np.ndarray, tiles: DenseTiles) -> np.ndarray:
-    """weight (K, J) f32 -> (panels, words, width) int32, the earlier of two numbers in the low half."""
-    pairs = _panels(bf16_bits(weight), tiles, 2).transpose(0, 1, 3, 2)  # (panels, words, width, 2)
+def pack_bf16(weight: np.ndarray, tiles: DenseTiles, words: int | None = None) -> np.ndarray:
+    """weight (K, J) f32 -> (panels, words, width) int32, the earlier of two numbers in the low half. words: as of `pack_int8`."""
+    pairs = _panels(bf16_bits(weight), tiles, 2, words).transpose(0, 1, 3, 2)  # (panels, words, width, 2)
     return np.ascontiguousarray(pairs).view(np.uint32)[..., 0].view(np.int32)
 
 
-def _panels(weight: np.ndarray, tiles: DenseTiles, per_word: int) -> np.ndarray:
+def _panels(weight: np.ndarray, tiles: DenseTiles, per_word: int, words: int | None) -> np.ndarray:
     """(K, J) -> (panels, words, per_word, width), with zeros behind K and J."""
     depth, units = weight.shape
     width = tiles.panel_width(units)
-    panels, words = -(-units // width), -(-depth // per_word)
+    panels, words = -(-units // width), words or -(-depth // per_word)
     padded = np.zeros((words * per_word, panels * width), weight.dtype)
     padded[:depth, :units] = weight
     return padded.reshape(words, per_word, panels, width).transpose(2, 0, 1, 3)

@@ -77,17 +77,13 @@ class _Part:
 
     def write(self) -> None:
         """out = sums in float32, with biases and a cheap activation"""
-        name = self.layer.activation if self.layer.activation in CHEAP else "none"
         with T.unroll(self.rows) as r:
             row = self.row + r
             extra = row_biases(self.buffers, row)
 
             def write(v, count: int) -> None:
                 column = self.panel * self.layer.width + v * self.lanes
-                value = self._number(r, row, v, column, count) + load(self.buffers.bias, [], column, self.lanes, count)
-                for bias, index in extra:
-                    value = value + load(bias, [index], column, self.lanes, count)
-                store(self.buffers.out, ACTIVATIONS[name](value, self.lanes), [row], column, self.lanes, count)
+                write_sums(self.layer, self.buffers, self.sums[self._register(r, v)], row, column, count, extra)
 
             whole = self.columns // self.lanes
             if whole:
@@ -96,12 +92,23 @@ class _Part:
             if self.columns % self.lanes:
                 write(whole, self.columns % self.lanes)
 
-    def _number(self, r, row, v, column, count: int):
-        """The sums of a register in float32; those of int8 without what the zero of x brought, in the units of x and of W."""
-        sums, lanes = self.sums[self._register(r, v)], self.lanes
-        if not self.is_int8:
-            return sums
-        zero = T.broadcast(T.cast(self.buffers.levels[row, 1], "int32"), lanes)
-        totals = load(self.buffers.totals, [], column, lanes, count, "int32")
-        scale = T.broadcast(self.buffers.levels[row, 0], lanes) * load(self.buffers.factors, [], column, lanes, count)
-        return T.cast(sums - zero * totals, f"float32x{lanes}") * scale
+
+def write_sums(layer: Layer, buffers: Buffers, sums, row, column, count: int, extra) -> None:
+    """Emit out[row, column and on] = sums in float32, with biases and a cheap activation. sums: a register, of which `count` columns are
+    there · extra: the `row_biases` of the row."""
+    lanes, name = layer.tiles.lanes, layer.activation if layer.activation in CHEAP else "none"
+    value = _number(layer, buffers, sums, row, column, count) + load(buffers.bias, [], column, lanes, count)
+    for bias, index in extra:
+        value = value + load(bias, [index], column, lanes, count)
+    store(buffers.out, ACTIVATIONS[name](value, lanes), [row], column, lanes, count)
+
+
+def _number(layer: Layer, buffers: Buffers, sums, row, column, count: int):
+    """The sums of a register in float32; those of int8 without what the zero of x brought, in the units of x and of W."""
+    if layer.precision != "int8":
+        return sums
+    lanes = layer.tiles.lanes
+    zero = T.broadcast(T.cast(buffers.levels[row, 1], "int32"), lanes)
+    totals = load(buffers.totals, [], column, lanes, count, "int32")
+    scale = T.broadcast(buffers.levels[row, 0], lanes) * load(buffers.factors, [], column, lanes, count)
+    return T.cast(sums - zero * totals, f"float32x{lanes}") * scale

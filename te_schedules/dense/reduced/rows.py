@@ -16,7 +16,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import hold, splat
-from te_schedules.dense.layer import PRECISIONS, load, mask, registers
+from te_schedules.dense.layer import PRECISIONS, load, mask, registers, store
 
 LANES = 16  # numbers at a time; LLVM splits them for narrower registers
 _ALIGN = 4
@@ -27,11 +27,12 @@ _ROUND, _ROUND_BITS = 12582912.0, 0x4B400000  # 1.5 * 2**23: adding it rounds to
 _ABSOLUTE, _INFINITY = 0x7FFFFFFF, 0x7F800000
 
 
-def rows_func(depth: int, precision: str, name: str) -> tirx.PrimFunc:
+def rows_func(depth: int, precision: str, name: str, words: int | None = None) -> tirx.PrimFunc:
     """int8: (x (N, K) f32, factors (K,) f32, out words (N, ceil(K / 4)) i32, out levels (N, 2) f32: scale, zero)
-    bf16: (x, factors, out words (N, ceil(K / 2)) i32). Numbers of a word are in the order of memory; those behind K are 0 in x."""
+    bf16: (x, factors, out words (N, ceil(K / 2)) i32). Numbers of a word are in the order of memory; those behind K are 0 in x.
+    words: of a row, None for as many as K takes; those behind are 0."""
     is_int8 = precision == "int8"
-    words = -(-depth // PRECISIONS[precision])
+    words = words or -(-depth // PRECISIONS[precision])
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
         T.func_attr({"tirx.noalias": True, "rank.op": "rank.round_rows", "op_pattern": 8})
@@ -56,6 +57,13 @@ def _emit_block(found: dict, depth: int, words: int, block, rows, is_int8: bool)
     first = block * _BLOCK
     with T.serial(T.max(T.min(rows - first, tirx.const(_BLOCK, "int64")), tirx.const(0, "int64"))) as r:
         (_emit_int8 if is_int8 else _emit_bf16)(found, depth, words, first + r)
+        _emit_padding(found["words"], first + r, -(-depth // PRECISIONS["int8" if is_int8 else "bf16"]), words)
+
+
+def _emit_padding(words, row, first: int, end: int) -> None:
+    """Write 0 to the words first..end of a row."""
+    for start in range(first, end, LANES):
+        store(words, splat(0, LANES, "int32"), [row], start, LANES, end - start)
 
 
 def _each_vector(depth: int, emit) -> None:
