@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ def local_build(workload: Workload, folder: pathlib.Path, target: str, precision
     """Compile for this machine, with the kernels without lookups beside it, unless it is there."""
     from tvm_rank.target import resolve
 
-    path, resolved = folder / f"{target}-{precision}", resolve(target)
+    path, resolved = folder / _name(target, precision), resolve(target)
     if not path.exists():
         made = _compiled(workload, target, precision, say)
         if not resolved.is_gpu:
@@ -56,13 +57,18 @@ def server_build(
     from tvm_rank.schedule import Schedule
     from tvm_rank.target import resolve
 
-    path, machine = folder / f"{target}-{precision}-{turns}-turns", resolve(target).machine
+    path, machine = folder / f"{_name(target, precision)}-{turns}-turns", resolve(target).machine
     look = folder / f"probe-{machine}.so"
     if not path.exists():
         _compiled(workload, target, precision, say, tuning=Schedule(turns=turns)).save(path)
     if not look.exists():
         probe.write(machine, look)
     return Build(target=target, precision=precision, artifact=path, server=key, probe=look)
+
+
+def _name(target: str, precision: str) -> str:
+    """Of a folder; a target may be JSON."""
+    return f"{re.sub(r'[^a-zA-Z0-9_.-]+', '_', target)}-{precision}"
 
 
 def _compiled(workload: Workload, target: str, precision: str, say: Callable[[str], None], **more: Any) -> Any:

@@ -49,12 +49,16 @@ OnChange = Callable[[State, str], None]
 def run(options: Options, on_change: OnChange, *, measure_ceilings: bool = True) -> Results:
     """Measure everything, telling `on_change` of each step; `State.results` has whatever was finished. Raises BenchError when a score is
     wrong, and RankError for what cannot be prepared."""
+    from tvm_rank.target import resolve
+
     names = names_of(options.workloads)
     about = {key: value for key, value in dataclasses.asdict(options).items() if key not in ("folder", "pythons")}
     state = State(Results(conditions=conditions(), options=about, ceilings={}))
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(options.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="tvm-rank-bench-")))
         folder.mkdir(parents=True, exist_ok=True)
+        for target in options.targets:
+            resolve(target)  # raises TargetError for one that is none
         _look_at_baselines(options, state, on_change)
         if options.tracker is not None:
             on_change(state, "looking for servers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from tvm_rank.bench.conditions import described
@@ -71,5 +72,5 @@ def _command(results: Results) -> str:
         if value in (None, [], ()):
             continue
         text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-        words.append(f"--{name.replace('_', '-')} {text}")
+        words.append(f"--{name.replace('_', '-')} {shlex.quote(text)}")
     return f"    tvm-rank bench {' '.join(words)} --markdown docs/benchmarks.md"

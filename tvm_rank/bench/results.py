@@ -17,6 +17,7 @@ from tvm_rank.errors import BenchError
 SCHEMA = 1
 ENGINE = "tvm-rank"
 ALL, MODEL = "all", "model"
+Key = tuple[str, int, int, str]  # workload, items, threads, name of a measurement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class Measurement:
         return own if self.part == ALL else f"{own}, model only"
 
     @property
-    def key(self) -> tuple[str, int, int, str]:
+    def key(self) -> Key:
         """What makes two measurements of two runs comparable."""
         return self.workload, self.items, self.threads, self.name
 

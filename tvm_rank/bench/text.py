@@ -135,9 +135,11 @@ def comparison_text(found: Comparison, old: str) -> str:
     header = ("workload", "items", "threads", "contestant", "before us", "now us", "ratio", "99 % of it within", "")
     lines = [f"compared with {old}", *(f"  warning: {one}" for one in found.warnings), text_table(header, rows)]
     lines += [f"  not measured any more: {one}" for one in found.missing]
+    lines += [f"  not measured before: {one}" for one in found.added]
     count = len(found.slower)
     plural = "s" if count != 1 else ""
     lines.append(
         f"  {count or 'no'} measurement{plural if count else ''} of tvm-rank {'are' if count > 1 else 'is'} slower beyond the noise"
+        + (f"; of {len(found.open)} nothing can be said" if found.open else "")
     )
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from tvm_rank.cli.interrupt import Interrupts
-from tvm_rank.cli.option_types import count, counts, names, seconds
+from tvm_rank.cli.option_types import count, counts, names, seconds, targets
 
 if TYPE_CHECKING:
     from tvm_rank.bench.results import Results
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,...",
         help="what to measure (default: rank-bench-small)",
     )
-    add("--targets", type=names, default=("cpu",), metavar="TARGET,...", help="as of compile; those that cannot run are named")
+    add("--targets", type=targets, default=("cpu",), metavar="TARGET,...", help="as of compile; those that cannot run are named")
     add("--precisions", type=names, default=("fp32",), metavar="P,...", help="of dense layers: fp32, bf16, int8 (default: fp32)")
     add("--batch-sizes", type=counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)")
     add("--threads", type=counts, default=(1,), metavar="T,...", help="threads of a request (default: 1)")

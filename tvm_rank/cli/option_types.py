@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 
 def count(text: str) -> int:
@@ -20,6 +21,11 @@ def counts(text: str) -> tuple[int, ...]:
 def names(text: str) -> tuple[str, ...]:
     """Names, separated by commas."""
     return tuple(part for part in text.split(",") if part)
+
+
+def targets(text: str) -> tuple[str, ...]:
+    """Targets, separated by commas; TVM's own are JSON in braces."""
+    return tuple(part for part in re.findall(r"\{[^{}]*\}|[^,{}]+", text) if part)
 
 
 def seconds(text: str) -> float:
