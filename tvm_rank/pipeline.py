@@ -9,6 +9,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from relay_passes.add_direct_entry import AddDirectEntry
 from relay_passes.add_entries import AddEntries
 from relay_passes.add_turns import AddTurns
 from relay_passes.common_features import CommonFeatures
@@ -35,11 +36,13 @@ from tvm_rank.schedule import PASSES, Schedule
 IDS = "ids"  # what of the items is computed ahead by `StoreFeatures`; other levels are of `MaterializeItems`
 NOTHING: Mapping[int, Reduction] = MappingProxyType({})
 
-_LOWERING: list[tvm.transform.Pass] = [
+_CALLS: list[tvm.transform.Pass] = [
     relax.transform.RewriteDataflowReshape(),
     relax.transform.ToNonDataflow(),
     relax.transform.RemovePurityChecking(),
     relax.transform.CallTIRRewrite(),
+]
+_MACHINE: list[tvm.transform.Pass] = [
     relax.transform.StaticPlanBlockMemory(),
     relax.transform.LowerAllocTensor(),
     relax.transform.KillAfterLastUse(),
@@ -63,7 +66,7 @@ def phases(
     if pipeline_gpu.is_for(target, schedule):
         entries = [] if target.kind.name == "cuda" else [AddEntries(key_form=key_form)]
         loops = [threads_to_loops] if entries else []
-        return pipeline_gpu.phases(target, schedule, entries) | {"lower": [*_LOWERING, *loops]}
+        return pipeline_gpu.phases(target, schedule, entries) | {"lower": [*_CALLS, *_MACHINE, *loops]}
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize, reductions),
@@ -74,7 +77,7 @@ def phases(
             transform.FoldConstant(),
         ],
         "fuse": [transform.FuseOps(), transform.FuseTIR(), transform.DeadCodeElimination(["main"]), InlineFused()],
-        "lower": _LOWERING,
+        "lower": [*_CALLS, AddDirectEntry(), *_MACHINE],
     }
 
 

@@ -19,11 +19,12 @@ from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.output import Scores
 from tvm_rank.runtime import gpu, matrix_unit, tvm_runtime
 from tvm_rank.runtime.columns import FieldUse, Table
+from tvm_rank.runtime.direct import Output
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
 from tvm_rank.runtime.library import kernel, open_library
 from tvm_rank.runtime.links import Links, with_link_columns
-from tvm_rank.runtime.machines import Machine, Machines
+from tvm_rank.runtime.machines import RANK, RANK_STORE, Machine, Machines
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.read_side import read_side
 from tvm_rank.runtime.record_batch import NO_COLUMNS, one_batch, plan
@@ -97,7 +98,10 @@ class Engine:
     def _new_machine(self) -> Machine | gpu.GpuMachine:
         if self._gpu is not None:
             return gpu.GpuMachine(self._library)
-        return Machine.of(self._library, "rank" if self._store is None else "rank_store")
+        outputs = [Output(output.shape, output.dtype) for output in self.manifest.outputs]
+        uses = (self.manifest.request_fields, self.manifest.item_fields)
+        outputs.append(Output([str(sum(max(1, len(part)) for part in (*uses, *self._refusals)))], "int64"))
+        return Machine.of(self._library, RANK if self._store is None else RANK_STORE, outputs)
 
     @property
     def user_fields(self) -> tuple[str, ...]:
@@ -160,8 +164,15 @@ class Engine:
         with self.machines.taken() as machine:
             structs = machine.structs
             try:
-                structs.export(user, items, rows.row_map.ctypes.data if rows.requests > 1 else 0)
-                return self._run(machine.rank_batches, (structs.sources, *plans, *of_store), rows)
+                structs.export(user, items, rows.address if rows.requests > 1 else 0)
+                direct = None if machine.is_watched else machine.direct
+                if direct is not None and direct.is_ready(plans):
+                    tvm_runtime.use_threads(self.threads)
+                    return self._scores(direct.run(rows))
+                results = self._results(machine.rank_batches, (structs.sources, *plans, *of_store), rows)
+                if direct is not None and not direct.prepare(structs.sources, plans, rows, self._arrays, results):
+                    machine.direct = None
+                return self._scores(results)
             finally:
                 structs.release()
 
@@ -177,7 +188,7 @@ class Engine:
             words = tuple(table.words for table in tables)
             if self._gpu is not None:
                 return self._run_on_gpu(machine, words, requests, count, rows.row_map)
-            return self._run(machine.rank_columns, words, rows)
+            return self._scores(self._results(machine.rank_columns, words, rows))
 
     def _rank_ids(self, store: ItemStore, user: Any, given: Any, item_request: Any) -> Scores:
         """Rank items of the store."""
@@ -195,20 +206,24 @@ class Engine:
             return self._no_scores()
         tables = self._tables(columns, None, rows)
         with self.machines.taken() as machine:
-            return self._run(machine.rank_columns, (*(table.words for table in tables), *of_store), rows)
+            words = (*(table.words for table in tables), *of_store)
+            return self._scores(self._results(machine.rank_columns, words, rows))
 
-    def _run(self, function: Callable, columns: Sequence[Any], rows: Rows) -> Scores:
-        """Call a function of the module. What `columns` points to must stay alive meanwhile."""
+    def _results(self, function: Callable, columns: Sequence[Any], rows: Rows) -> list[np.ndarray]:
+        """Call a function of the machine: outputs, the status, and with a store the row of each item there. What `columns` points to must stay
+        alive meanwhile."""
         tvm_runtime.use_threads(self.threads)
-        results, names = function(*columns, rows.shape, rows.tensor, *self._arrays), self._outputs
-        status = np.from_dlpack(self._item(results, len(names)))
+        found = function(*columns, rows.shape, rows.tensor, *self._arrays)
+        count = len(self._outputs) + (1 if self._store is None else 2)
+        return [np.from_dlpack(self._item(found, k)).copy() for k in range(count)]
+
+    def _scores(self, results: Sequence[np.ndarray]) -> Scores:
+        status = results[len(self._outputs)]
         if np.count_nonzero(status):  # a third of the time of any(), which is a function of Python
             self._refuse(status)
-        scores = Scores()
-        for k, name in enumerate(names):
-            scores[name] = np.from_dlpack(self._item(results, k)).copy()
+        scores = Scores(zip(self._outputs, results, strict=False))
         if self._store is not None:
-            scores.missing = np.flatnonzero(np.from_dlpack(self._item(results, len(names) + 1)) == self._store.entry.rows)
+            scores.missing = np.flatnonzero(results[-1] == self._store.entry.rows)
         return scores
 
     def _run_on_gpu(

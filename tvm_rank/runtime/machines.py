@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tvm_rank.runtime.direct import Direct, Output
 from tvm_rank.runtime.gpu import GpuMachine
 from tvm_rank.runtime.library import new_machine
 from tvm_rank.runtime.record_batch import Structs
 
+RANK, RANK_STORE = "rank", "rank_store"  # entries: without an item store, and with one
 Hook = Callable[..., int]  # (function, name, before, result, *arguments) of a kernel -> 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Machine:
-    """A virtual machine, its functions (`relay_passes/add_entries.py`), and the structs of the request that it works for."""
+    """A virtual machine, its functions (`relay_passes/add_entries.py`), the structs of the request that it works for, and the way
+    around it, if any, which is not taken while kernels are watched."""
 
     module: Any
     rank_columns: Any
     rank_batches: Any
     structs: Structs
+    direct: Direct | None
+    is_watched: bool = False
 
     @classmethod
-    def of(cls, library: Any, entry: str) -> Machine:
-        """A new one for a library. entry: "rank", or "rank_store" with an item store."""
+    def of(cls, library: Any, entry: str, outputs: Sequence[Output]) -> Machine:
+        """A new one for a library. entry: RANK or RANK_STORE · outputs: the results of RANK."""
         module = new_machine(library)
-        return cls(module, module[f"{entry}_columns"], module[f"{entry}_batches"], Structs())
+        direct = Direct.of(library, module, outputs) if entry == RANK else None
+        return cls(module, module[f"{entry}_columns"], module[f"{entry}_batches"], Structs(), direct)
 
     def watch(self, hook: Hook) -> None:
         """Call the hook before and after each kernel."""
         import tvm_ffi
 
         self.module["set_instrument"](tvm_ffi.convert(hook))
+        self.is_watched = True
+
+    def unwatch(self) -> None:
+        """Call it no more."""
+        self.watch(lambda *_: 0)
+        self.is_watched = False
 
 
 class Machines:
@@ -68,7 +80,7 @@ class Machines:
         try:
             yield
         finally:
-            machine.watch(lambda *_: 0)
+            machine.unwatch()
 
     def add_watched(self, hook: Hook) -> Machine:
         """A new one for the next call, which tells the hook of its kernels. No other call may begin meanwhile."""

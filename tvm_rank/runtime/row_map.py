@@ -13,11 +13,13 @@ MOST_SIZES = 256  # of requests whose rows are kept
 
 
 class Rows(NamedTuple):
-    """The rows of a request: R, N, the row map (N,) int32; `shape` and `tensor` are both as compiled code takes them."""
+    """The rows of a request: R, N, the row map (N,) int32 and its address; `shape` and `tensor` are R and N, and the row map, as the
+    functions of a virtual machine take them."""
 
     requests: int
     items: int
     row_map: np.ndarray
+    address: int
     shape: Any
     tensor: Any
 
@@ -55,7 +57,7 @@ class RowMap:
 def _rows(requests: int, count: int, index: np.ndarray) -> Rows:
     import tvm_ffi
 
-    return Rows(requests, count, index, tvm_ffi.Shape((requests, count)), tvm_ffi.from_dlpack(index))
+    return Rows(requests, count, index, index.ctypes.data, tvm_ffi.Shape((requests, count)), tvm_ffi.from_dlpack(index))
 
 
 def _checked(given: Any, requests: int, count: int) -> np.ndarray:
