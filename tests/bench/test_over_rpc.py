@@ -22,6 +22,7 @@ from tvm_rank.bench.peers.serve import Refused, Server
 from tvm_rank.bench.results import Results
 from tvm_rank.cli.main import main
 from tvm_rank.errors import BenchError, RpcError
+from tvm_rank.runtime import matrix_unit
 from tvm_rank.tracker import Tracker
 from tvm_rank.zoo.onnx_graph import GraphWriter, dense_weights
 from tvm_rank.zoo.workload import Workload
@@ -142,6 +143,7 @@ def test_a_server_of_another_kind_is_refused(tracker: Tracker, tmp_path: pathlib
     with pytest.raises(Elsewhere, match=r"box: its CPU lacks no_such_flag; give a smaller target"):
         machine.check(["avx2", "no_such_flag"])
     assert machine.text("/no/such/file") == ""
+    assert machine.gives_tiles() == (matrix_unit.refused(frozenset({"amx_tile"})) == "")
 
 
 @pytest.mark.usefixtures("measured")

@@ -22,6 +22,7 @@ from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.bench.peers.requests import Request
 from tvm_rank.bench.probe import TEXT_BYTES
 from tvm_rank.errors import BenchError
+from tvm_rank.runtime import matrix_unit
 from tvm_rank.runtime.columns import FieldUse, Table
 from tvm_rank.runtime.library import CPU, POOLED
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
@@ -41,7 +42,7 @@ class RemoteMachine:
 
     def __init__(self, session: Any, probe: pathlib.Path, machine: str, where: str):
         session.upload(str(probe), probe.name)
-        self._device, self.where = session.cpu(), where
+        self._device, self.where, self.flags = session.cpu(), where, frozenset[str]()
         try:
             self._library = session.load_module(probe.name)
         except Exception as error:
@@ -59,10 +60,17 @@ class RemoteMachine:
     def check(self, needs: Sequence[str]) -> str:
         """The name of the processor. Raises Elsewhere when it lacks a flag that code needs."""
         cpuinfo = self.text("/proc/cpuinfo")
-        if lacks := missing(needs, flags_in(cpuinfo)):
+        self.flags = flags_in(cpuinfo)
+        if lacks := missing(needs, self.flags):
             raise Elsewhere(f"{self.where}: its CPU lacks {', '.join(lacks)}; give a smaller target, or the key of other servers")
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
         return f"{len(names)} of {names[0]}" if names else "processor not named"
+
+    def gives_tiles(self) -> bool:
+        """Ask Linux there for the matrix unit (AMX), for this session's process."""
+        result = self.tensor(np.zeros(1, np.int64))
+        self._library["system_call"](self.tensor(np.array(matrix_unit.REQUEST, np.int64)), result)
+        return bool(result.numpy()[0] == 0)
 
     def tensor(self, array: np.ndarray) -> Any:
         """A copy of an array over there."""
@@ -78,17 +86,27 @@ class RemoteMachine:
 
 
 class RemoteModel:
-    """An artifact that was compiled with `Schedule.turns`, on a server."""
+    """An artifact that was compiled with `Schedule.turns`, on a server. has_tiles: it uses the CPU's matrix unit."""
 
     def __init__(self, session: Any, machine: RemoteMachine, folder: pathlib.Path, manifest: Manifest, threads: int):
         self.machine, self.manifest, self._folder = machine, manifest, folder
         session.get_function("runtime.config_threadpool")(BIG_CORES, threads)
         name = f"{folder.name}.so"  # a name that was loaded before would be the same code
         session.upload(str(folder / store.LIBRARY), name)
-        self._vm = session.load_module(name)["vm_load_executable"]()
+        library = session.load_module(name)
+        self.has_tiles = self._with_tiles(library)
+        self._vm = library["vm_load_executable"]()
         self._vm["vm_initialization"](CPU, 0, POOLED)
         self._memory: Any = None  # of the columns
         self.count = 0  # requests
+
+    def _with_tiles(self, library: Any) -> bool:
+        """Let kernels that have code for the matrix unit use it, if the server does."""
+        needed = matrix_unit.flags_of(self.manifest)
+        if not needed or not {"amx_tile", *needed} <= self.machine.flags or not self.machine.gives_tiles():
+            return False
+        library.get_function(matrix_unit.SWITCH, query_imports=True)(1)
+        return True
 
     def bring(self, requests: Sequence[Request]) -> None:
         """Make these the requests of `turn`, as many as `Schedule.turns`, all with as many items. Raises InputError."""

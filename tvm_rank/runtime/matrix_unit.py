@@ -12,16 +12,15 @@ from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.runtime.library import kernel
 from tvm_rank.runtime.this_machine import cpu_flags
 
-# Linux, Documentation/arch/x86/xstate.rst; arch_prctl has no function in the C library
-_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XTILE_DATA = 158, 0x1023, 18
+# of the C library's syscall, which has no arch_prctl: that, ARCH_REQ_XCOMP_PERM, XTILE_DATA (Linux, Documentation/arch/x86/xstate.rst)
+REQUEST = (158, 0x1023, 18)
 SWITCH = "use_matrix_unit"  # the function of a library (te_schedules/dense/reduced/matrix.py)
 
 
 def enable(library: Any, manifest: Manifest, where: str) -> None:
     """Let the kernels of a library use the matrix unit if they have code for it and this process may; else warn: they use vector
     instructions, with nearly the same results."""
-    needed = frozenset(str(one["matrix_flag"]) for one in manifest.kernels if "matrix_flag" in one)
-    if not needed:
+    if not (needed := flags_of(manifest)):
         return
     why = refused(needed)
     if why:
@@ -32,6 +31,11 @@ def enable(library: Any, manifest: Manifest, where: str) -> None:
             stacklevel=4,
         )
     kernel(library, SWITCH)(0 if why else 1)
+
+
+def flags_of(manifest: Manifest) -> frozenset[str]:
+    """The flags of /proc/cpuinfo, beside amx_tile, by which kernels of an artifact use the matrix unit; none without code for it."""
+    return frozenset(str(one["matrix_flag"]) for one in manifest.kernels if "matrix_flag" in one)
 
 
 def refused(needed: frozenset[str]) -> str:
@@ -48,4 +52,4 @@ def refused(needed: frozenset[str]) -> str:
 def _asked() -> int:
     """Ask for the tiles' state: 0, or the number of the error."""
     call = ctypes.CDLL(None, use_errno=True).syscall
-    return ctypes.get_errno() if call(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XTILE_DATA) != 0 else 0
+    return ctypes.get_errno() if call(*REQUEST) != 0 else 0

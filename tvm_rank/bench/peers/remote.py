@@ -73,10 +73,11 @@ class _Model(Contestant):
 
         if self._manifest.links or self._manifest.host_stages:
             raise Refused("library calls before the kernels are not there on a server, which has TVM's runtime only")
-        self._on_server(lambda _model: None)
+        tiles = self._on_server(lambda model: model.has_tiles)
         self.versions = {"tvm-rank": tvm_rank.__version__}
+        processor = f"{self._processor}, with AMX" if tiles else self._processor
         self.about = (
-            f"on a server of the key {given['key']} ({self._processor}), by its clock, from columns to scores without Python's part; "
+            f"on a server of the key {given['key']} ({processor}), by its clock, from columns to scores without Python's part; "
             "its kernels and ceilings are not measured one by one"
         )
 
