@@ -18,7 +18,8 @@ def prim_func(name: str = "place_fields"):
     """The kernel: given, stored (fields, WORDS) int64, rows (N,) int32 -> placed (fields, WORDS) int64.
 
     A field that the store has (its ROWS is not 0 there) is the store's, over `rows`, which must live as long as `placed` is used; the others
-    are as they were given.
+    are as they were given. One that `guard_columns` has replaced leads to zeros of its own descriptor, so here to those of `placed`: the memory
+    of `given` may have become another tensor's before `placed` is read.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
@@ -35,4 +36,12 @@ def prim_func(name: str = "place_fields"):
                 T.buffer_store(placed, T.if_then_else(is_stored, stored[f, word], given[f, word]), [f, word])
             with T.If(is_stored), T.Then():
                 T.buffer_store(placed, intrin.address_of(rows), [f, int(Word.INDEX)])
+            is_replaced = intrin.let(placed[f, int(Word.LIST)] == _zeros(given, f))
+            with T.If(is_replaced), T.Then():
+                T.buffer_store(placed, _zeros(placed, f), [f, int(Word.LIST)])
     return builder.get()
+
+
+def _zeros(columns, f):
+    """The address of the offsets of a replaced column in its own descriptor (`guard_columns.py`)."""
+    return T.reinterpret("int64", T.address_of(columns[f, int(Word.ROWS)]))
