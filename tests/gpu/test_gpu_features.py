@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
+from frontend.frontend_models import parsed, weight
 from ops.identity_model import identity_model
 
 import tvm_rank
@@ -31,6 +32,35 @@ FEATURES = {
 }  # fmt: skip
 SHOWN = {name: (3, DIM) if name == "click" else DIM if "embedding_dim" in keys else 1 for name, keys in FEATURES.items()}
 SHOWN.pop("helper")
+
+
+# the lookups that a model does itself: rows by an id of either side, rows of a sequence and their mean and largest, and, in a loop as PyTorch's
+# exporters write EmbeddingBag, weighted sums
+LOOKUPS = """(int64[N] city, int64[N, 1] brand, int64[N, 3] clicks, int64[nnz] tags, int64[N] starts, float[nnz] shares)
+    => (float[N, 8] rows, float[N, 3, 8] all, float[N] linear, float[N, 8] bags) {
+    u = Gather(users, city) flat = Reshape(brand, minus) i = Gather(items, flat) both = Mul(u, i)
+    read = Gather(items, clicks) mean = ReduceMean(read, at1) one_row = Squeeze(mean, at1) rows = Add(both, one_row)
+    shown = Gather(items, clicks) all = Tanh(shown)
+    w = Gather(weights, city) v = Gather(weights, clicks) best = ReduceMax<keepdims = 0>(v, at1) linear = Add(w, best)
+    size = Shape(tags) first = Gather(size, zero) end = Unsqueeze(first, at0) bounds = Concat<axis = 0>(starts, end)
+    ends = Slice(bounds, at1, far, at0, at1) shape = Shape(ends) count = Gather(shape, zero)
+    made = Loop(count, true) <body = body (int64 k, bool c) => (bool again, float[d] row) {
+        b = Gather(bounds, k) e = Gather(ends, k) b1 = Unsqueeze(b, at0) e1 = Unsqueeze(e, at0) ids = Slice(tags, b1, e1, at0)
+        found = Gather(users, ids) w_ = Slice(shares, b1, e1, at0) w1 = Unsqueeze(w_, at1) used = Mul(found, w1)
+        row = ReduceSum<keepdims = 0>(used, at0) again = Identity(c) }>
+    bags = Tanh(made) }"""
+WEIGHTS = {
+    **{"users": weight(IDS, DIM), "items": weight(IDS + 3, DIM, seed=1), "weights": weight(IDS)},
+    **{"true": np.array(True), "zero": np.array(0), "minus": np.array([-1]), "far": np.array([2**63 - 1])},
+    **{"at0": np.array([0]), "at1": np.array([1])},
+}
+OF_LOOKUPS = {
+    "city": {"feature_type": "id_feature", "expression": "user:city", "default_value": "3"},
+    "brand": {"feature_type": "id_feature", "expression": "item:brand", "default_value": "3"},
+    "clicks": {"feature_type": "sequence_id_feature", "expression": "user:clicks", "sequence_length": 3, "value_dim": 1,
+               "default_value": "3"},
+    "tags": {"feature_type": "id_feature", "expression": "item:tags", "separator": ";", "weighted": True},
+}  # fmt: skip
 
 
 def columns() -> tuple[pa.Table, pa.Table, np.ndarray]:
@@ -73,6 +103,19 @@ def test_features_and_lookups_are_those_of_the_cpu(precision: str, tmp_path: pat
     for name, values in wanted.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
         assert np.ptp(values) > 0
+
+
+def test_lookups_that_a_model_does_itself_are_those_of_onnx(tmp_path: pathlib.Path):
+    fg = {"features": [{"feature_name": name, "num_buckets": IDS, **keys} for name, keys in OF_LOOKUPS.items()]}
+    precisions = {"users": "fp32", "items": "int8", "weights": "fp32"}
+    model = parsed(LOOKUPS, WEIGHTS, opset=18)
+    made = tvm_rank.compile(features=fg, model=model, table_precision=precisions, target="cuda-sm_90")
+    tables = {name for stack in made.manifest.stacks for name in stack.tables}
+    assert tables == {"users", "items", "weights"}  # so none of them is a Gather of the dense model any more
+    made.save(tmp_path / "artifact")
+    report = tvm_rank.check(tmp_path / "artifact", rounds=1)  # next to ONNX's own evaluation of the model as it was
+    assert report.ok, report
+    assert {output.output for output in report.outputs} == {"rows", "all", "linear", "bags"}
 
 
 def test_the_prelude_has_every_function_that_kernels_have_in_llvm():
