@@ -74,15 +74,15 @@ def dense_layers(mod: tvm.IRModule, function: str = "main") -> tuple[DenseLayer,
 
 def _described(number: int, call: relax.Call, *, is_first: bool, is_last: bool) -> DenseLayer:
     layer = layer_of(call)
-    stays = _stays(call, layer)
+    why = stays(call, layer)
     packed = call.args[1].value.numpy() if isinstance(call.args[1], tvm.ir.GenericConst) else None
     return DenseLayer(
         number=number,
         depth=layer.depth,
         units=layer.units,
         activation=layer.activation,
-        stays=stays,
-        weight=None if stays or packed is None else unpack(packed, layer.units),
+        stays=why,
+        weight=None if why or packed is None else unpack(packed, layer.units),
         mark=b"" if packed is None else mark_of(packed),
         is_first=is_first,
         is_last=is_last,
@@ -98,7 +98,8 @@ def _sources(value: relax.Expr, behind: Mapping[relax.Var, frozenset[relax.Var]]
     return frozenset().union(*(behind.get(var, frozenset()) for var in relax.analysis.free_vars(value)))
 
 
-def _stays(call: relax.Call, layer: Layer) -> str:
+def stays(call: relax.Call, layer: Layer) -> str:
+    """Why a layer must stay in fp32; "" when it need not."""
     if layer.width == 1:
         return "few outputs"
     if not isinstance(call.args[1], tvm.ir.GenericConst):
@@ -128,7 +129,7 @@ class ReduceDense:
             is_layer = op_name(binding.value) == NAME
             reduction = self.reductions.get(number) if is_layer else None
             number += is_layer
-            reducer.add(binding, None if reduction is None or _stays(binding.value, layer_of(binding.value)) else reduction)
+            reducer.add(binding, None if reduction is None or stays(binding.value, layer_of(binding.value)) else reduction)
         return with_bindings(mod, self.function, reducer.bindings)
 
 

@@ -96,7 +96,8 @@ def compile(
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes, schedule.stores)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
     maker = _Maker(brought, graph, resolved, stored, passes, _config_text(features), say, started)
-    return _with_samples(chosen(maker, wanted, samples, say), maker, model, samples)
+    judged = None if resolved.is_gpu else samples  # machines that compile for GPUs need not have one
+    return _with_samples(chosen(maker, wanted, judged, say), maker, model, samples)
 
 
 def _with_samples(artifact: Artifact, maker: _Maker, model: Any, samples: Samples | None) -> Artifact:

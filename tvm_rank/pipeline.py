@@ -13,6 +13,7 @@ from relay_passes.add_direct_entry import AddDirectEntry
 from relay_passes.add_entries import AddEntries
 from relay_passes.add_turns import AddTurns
 from relay_passes.common_features import CommonFeatures
+from relay_passes.dense_on_tensor_cores import DenseOnTensorCores
 from relay_passes.fold_scales import FoldScales
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.fuse_norms import FuseNorms
@@ -66,7 +67,7 @@ def phases(
     if pipeline_gpu.is_for(target, schedule):
         entries = [] if target.kind.name == "cuda" else [AddEntries(key_form=key_form)]
         loops = [threads_to_loops] if entries else []
-        return pipeline_gpu.phases(target, schedule, entries) | {"lower": [*_CALLS, *_MACHINE, *loops]}
+        return pipeline_gpu.phases(target, schedule, entries, reductions) | {"lower": [*_CALLS, *_MACHINE, *loops]}
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize, reductions),
@@ -134,8 +135,8 @@ def materialized(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedul
 
 
 def reducible(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
-    """The module before `ReduceDense`, for the layers that there are; options as of `run`."""
-    return _until((ReduceDense,), mod, target, options, is_included=False)
+    """The module before dense layers are reduced, for the layers that there are; options as of `run`."""
+    return _until((ReduceDense, DenseOnTensorCores), mod, target, options, is_included=False)
 
 
 def before_kernels(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:

@@ -1,14 +1,14 @@
 """The passes up to kernels for GPUs. Features are kernels of ours with a thread for each row of each column, trees one with a thread for each
 row; the rest are TVM's operators, fused as on CPUs, with a thread for each number of their results (`dlight.gpu.Fallback`).
 
-What splits and packs dense layers for CPU vectors is left out: `FuseDense`, `SplitPairs`, `SplitDense`, `ReduceDense`, `TileLayers`.
+What splits dense layers for CPU vectors is left out: `SplitPairs`, `SplitDense`, `ReduceDense`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import tvm
@@ -16,19 +16,31 @@ from tvm import relax, tirx
 from tvm.s_tir import dlight
 
 from relay_passes.common_features import CommonFeatures
+from relay_passes.dense_on_tensor_cores import DenseOnTensorCores
+from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
+from relay_passes.reduce_dense import Reduction
 from relay_passes.tile_layers import TileLayers
 from te_schedules import check_columns, pack_columns
 from te_schedules.column_group.kernel import OPERATOR, RECOMPUTED, Knobs
+from te_schedules.dense import GENERIC
 from te_schedules.gpu.build import PIPELINE
+from te_schedules.gpu.dense import NAME as DENSE
 from te_schedules.trees import TreeKnobs
 from te_schedules.trees.kernel import NAME as TREES
 from tvm_rank.errors import TargetError
 from tvm_rank.schedule import Schedule
 
 FEATURES = "rank.features"
-OF_THREADS = (FEATURES, TREES, "rank.check_columns", "rank.guard_columns", "rank.bind_columns")  # the last three are the host's
+OF_THREADS = (
+    FEATURES,
+    TREES,
+    DENSE,
+    "rank.check_columns",
+    "rank.guard_columns",
+    "rank.bind_columns",
+)  # the last three are the host's
 THREADS = 64  # of a block, unless a schedule says more
 
 _AS_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
@@ -49,15 +61,25 @@ def knobs_of(schedule: Schedule) -> Knobs:
 
 
 def phases(
-    target: tvm.target.Target, schedule: Schedule | None, entries: list[tvm.transform.Pass]
+    target: tvm.target.Target,
+    schedule: Schedule | None,
+    entries: list[tvm.transform.Pass],
+    reductions: Mapping[int, Reduction],
 ) -> dict[str, list[tvm.transform.Pass]]:
-    """Phase -> passes, by the names that the CPU's have, as far as these differ. `entries`: what adds functions to the graph."""
+    """Phase -> passes, by the names that the CPU's have, as far as these differ. `entries`: what adds functions to the graph ·
+    reductions: dense layers in bf16, by number (`DenseOnTensorCores`)."""
+    if reductions and target.kind.name != "cuda":
+        raise TargetError(
+            "kernels with the knob `threads` on a CPU have dense layers in fp32 only; leave out `precision`, or the knob"
+        )
     transform, schedule = relax.transform, schedule or Schedule()
     optional = {"common_features": CommonFeatures(), "hoist_request_side": HoistRequestSide()}
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": [
             *(one for name, one in optional.items() if name not in schedule.without),
+            FuseDense(GENERIC),
+            DenseOnTensorCores(reductions),
             TileLayers({}, TreeKnobs(threads=schedule.trees.threads or THREADS)),
             LowerColumns(knobs=knobs_of(schedule)),
             *entries,

@@ -63,6 +63,7 @@ PRESETS: dict[str, Preset] = {
 
 CUDA = "cuda"
 GPUS = ("cuda-sm_80", "cuda-sm_90")  # others are taken too, by their compute capability
+ON_GPUS = ("fp32", "bf16")  # precisions of dense layers
 _GPU_NAME = re.compile(r"cuda-(sm_\d{2,3})")
 
 
@@ -124,7 +125,8 @@ def check_gpu_options(target: ResolvedTarget, *, store: bool, precision: Precisi
     """Raise TargetError when what `compile` is asked for is not there for GPUs."""
     asked = {
         "an item store (items)": store,
-        f"precision {precision.dense!r}": precision.dense != "fp32",
+        f"precision {precision.dense!r}": precision.dense not in ON_GPUS,
+        "a tolerance of the precision, which a run on the GPU would have to judge,": precision.tolerance is not None,
         "tuning with a database": tuning is not None and not hasattr(tuning, "features"),
     }
     if missing := [what for what, is_asked in asked.items() if is_asked]:

@@ -96,7 +96,7 @@ def write_models(folder: pathlib.Path, builder: Builder, names: Sequence[str], a
         for arch, built in builder.artifacts(name, [*archs, *([CPU] if name in ON_CPU else [])]).items():
             made[arch].append(name)
             shutil.copytree(built, folder / "artifacts" / arch / name)
-    if artifacts.RANK_BENCH in names:
+    if any(name.startswith(artifacts.RANK_BENCH) for name in names):
         shutil.copytree(builder.requests(), folder / "requests" / artifacts.RANK_BENCH)
     return {arch: of_arch for arch, of_arch in made.items() if of_arch}
 

@@ -38,8 +38,9 @@ def run(bundle: pathlib.Path, says: Mapping[str, Any], options: argparse.Namespa
     results["copies"] = steps("copies")
     for name, known in says["requests"].items():
         if name in here:
-            results[name] = {"sizes": steps("bench", artifact=name, sizes=known["sizes"])}
-            results[name]["kernels"] = steps("kernels", artifact=name, rows=known["kernels_at"])
+            asked = {"artifact": name, "requests": known["requests"]}
+            results[name] = {"sizes": steps("bench", **asked, sizes=known["sizes"])}
+            results[name]["kernels"] = steps("kernels", **asked, rows=known["kernels_at"])
     if not options.no_torch and "rank_bench" in results:
         rows = says["requests"]["rank_bench"]["sizes"]
         results["torch"] = steps("torch", python=options.torch, artifact="rank_bench", sizes=rows)
@@ -89,7 +90,7 @@ class _Steps:
 
     def __call__(self, step: str, python: str = sys.executable, sizes: list[int] | None = None, **given: Any) -> dict[str, Any]:
         """The result of a step, {"failed": why} or, of a peer that is not there, {"missing": what}."""
-        shown = " ".join(str(value) for value in (step, *given.values()))
+        shown = " ".join([step, *filter(None, [given.get("artifact")])])
         print(f"{shown} ...", end=" ", flush=True)
         asked = {"step": step, "arch": self._arch, "seconds": self._seconds, "sizes": sizes or [], "scratch": self._scratch.name}
         command = [python, "-m", "gpu_checks.steps" if step != "torch" else "gpu_checks.torch_peer", str(self._bundle)]

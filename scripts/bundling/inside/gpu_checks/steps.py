@@ -58,7 +58,7 @@ class Step:
         """Times of requests of each size, from raw fields on the host to scores on the host."""
         engine, found = self._engine(), {}
         for rows in self.asked["sizes"]:
-            requests = requests_of(self.bundle, self.asked["artifact"], rows)
+            requests = requests_of(self.bundle, self.asked["requests"], rows)
             scores = [engine.rank(**request) for request in requests]
             for number, one in enumerate(scores):
                 np.savez(pathlib.Path(self.asked["scratch"]) / f"{self.asked['artifact']}-{rows}-{number}.npz", **one)
@@ -72,7 +72,7 @@ class Step:
 
         engine = self._engine()
         rows = self.asked["rows"]
-        whole, kernels = profile(engine, requests_of(self.bundle, self.asked["artifact"], rows)[:FEW])
+        whole, kernels = profile(engine, requests_of(self.bundle, self.asked["requests"], rows)[:FEW])
         found = [{"name": one.name, "us": round(one.seconds * 1e6, 2), "calls": round(one.calls, 2)} for one in kernels]
         result: dict[str, Any] = {"rows": rows, "request_us": round(whole * 1e6, 2), "kernels": found}
         moved = json.loads((self.bundle / "bundle.json").read_text(encoding="utf-8"))["requests"][self.asked["artifact"]]
