@@ -21,7 +21,9 @@ RELATIVE_RMS = {"fp32": 0.0, "fp16": 2.2e-4, "bf16": 1.8e-3, "int8": 6.5e-3, "in
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_normal_rows_keep_the_bytes_and_the_error_of_their_precision(precision: str, dim: int):
     values = np.random.default_rng(dim).standard_normal((2000, dim)).astype(np.float32)
+    given_values = values.copy()
     rows = encode(values, precision)
+    np.testing.assert_array_equal(values, given_values)
     assert rows.shape == (2000, row_bytes(precision, dim))
     assert rows.dtype == np.uint8
     found = decode(rows, precision, dim)

@@ -14,7 +14,7 @@ from tvm_rank.errors import ModelError
 from tvm_rank.frontend.tables import Stack
 from tvm_rank.ops.table_rows import FP32, PAD_BYTES, decode, encode, refused, row_bytes
 
-CHUNK_BYTES = 1 << 24  # of float32 rows that are converted and written at a time: what write_stack holds in memory
+CHUNK_BYTES = 1 << 20  # of float32 rows that are converted and written at a time: what is made of them stays in the caches
 SAY_BYTES = 1 << 30
 
 

@@ -41,7 +41,7 @@ class _Rows:
     bits: int  # of a number
     encode: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray, int], np.ndarray]
-    too_large: Callable[[np.ndarray], np.ndarray] = lambda values: np.zeros(len(values), bool)
+    too_large: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda low, _high: np.zeros(len(low), bool)
     limit: str = ""
 
 
@@ -68,7 +68,8 @@ def refused(values: np.ndarray, precision: str) -> tuple[int, str] | None:
         return None
     rows = _ROWS[precision]
     with np.errstate(invalid="ignore", over="ignore"):
-        bad = rows.too_large(values) | ~np.isfinite(values).all(axis=1)
+        low, high = _extremes(_columns(values))
+        bad = rows.too_large(low, high) | ~np.isfinite(low) | ~np.isfinite(high)  # either is NaN where a number is
     if not bad.any():
         return None
     row = int(bad.argmax())
@@ -77,17 +78,29 @@ def refused(values: np.ndarray, precision: str) -> tuple[int, str] | None:
     return row, f"holds {values[row][np.abs(values[row]).argmax()]:g}, and {precision} reaches to {rows.limit}"
 
 
+def _columns(values: np.ndarray) -> np.ndarray:
+    """(dim, rows): NumPy goes over rows of a few numbers one by one, over columns of many at once."""
+    return np.ascontiguousarray(values.T)
+
+
+def _extremes(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest number of each row."""
+    return columns.min(axis=0), columns.max(axis=0)
+
+
 def _encode_int8(values: np.ndarray) -> np.ndarray:
-    low = np.minimum(values.min(axis=1), 0).astype(np.float64)
-    high = np.maximum(values.max(axis=1), 0)
+    columns = _columns(values)
+    low, high = _extremes(columns)
+    low, high = np.minimum(low, 0).astype(np.float64), np.maximum(high, 0)
     scale_code = _rounded_up((high - low) / _INT8_STEPS, 4, _INT8_BIAS, 1023)
     scale = _scale(scale_code, 4, _INT8_BIAS)
     quarter = np.minimum(np.ceil(-low / scale / 4), 63).astype(np.uint16)
-    codes = np.rint(values / scale[:, None])
-    codes += 4.0 * quarter[:, None].astype(np.float32)
+    codes = columns / scale  # columns of one number are the table itself
+    np.rint(codes, out=codes)
+    codes += np.float32(4) * quarter.astype(np.float32)
     out = np.empty((len(values), 2 + values.shape[1]), np.uint8)
     out[:, :2] = (scale_code.astype("<u2") << 6 | quarter).astype("<u2")[:, None].view(np.uint8)
-    out[:, 2:] = np.clip(codes, 0, 255, out=codes)
+    out[:, 2:] = np.clip(codes, 0, 255, out=codes).astype(np.uint8).T
     return out
 
 
@@ -99,22 +112,25 @@ def _decode_int8(rows: np.ndarray, _dim: int) -> np.ndarray:
 
 def _encode_int4(values: np.ndarray) -> np.ndarray:
     """Of two scales, the smallest with which no number is clipped and the one below it, that with the smaller sum of squared errors."""
-    low, high = values.min(axis=1), values.max(axis=1)
+    columns = _columns(values)
+    low, high = _extremes(columns)
     upper = _rounded_up(np.maximum(high, -low).astype(np.float64) / 8, 2, _INT4_BIAS, 127)
     sign = np.where(high >= -low, np.float32(-1), np.float32(1))
     tried = []
     for code in (upper, np.maximum(upper - 1, 0)):
         scale = _scale(code, 2, _INT4_BIAS) * sign
-        numbers = np.clip(np.rint(values / scale[:, None]), -8, 7)
-        error = values - numbers * scale[:, None]
-        tried.append((code, numbers, np.einsum("ij,ij->i", error, error)))
+        numbers = columns / scale
+        np.clip(np.rint(numbers, out=numbers), -8, 7, out=numbers)
+        error = columns - numbers * scale
+        tried.append((code, numbers, np.square(error, out=error).sum(axis=0)))
     (code, numbers, error), (below, closer, smaller) = tried
     better = smaller < error
-    nibbles = np.where(better[:, None], closer, numbers).astype(np.int8).view(np.uint8) & 15
-    out = np.zeros((len(values), 1 + (values.shape[1] + 1) // 2), np.uint8)
+    nibbles = np.where(better, closer, numbers).astype(np.int8).view(np.uint8) & 15
+    halves, pairs = nibbles[0::2], values.shape[1] // 2
+    halves[:pairs] |= nibbles[1::2] << 4
+    out = np.empty((len(values), 1 + len(halves)), np.uint8)
     out[:, 0] = np.where(better, below, code) | (sign < 0) << 7
-    out[:, 1:] = nibbles[:, 0::2]
-    out[:, 1 : 1 + values.shape[1] // 2] |= nibbles[:, 1::2] << 4
+    out[:, 1:] = halves.T
     return out
 
 
@@ -154,13 +170,14 @@ def _decode_as(dtype: str) -> Callable[[np.ndarray, int], np.ndarray]:
     return lambda rows, _dim: rows.view(dtype).astype("<f4")
 
 
-def _beyond(limit: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda values: np.abs(values).max(axis=1) >= limit
+def _beyond(limit: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Rows with a number of that size, by their smallest and largest numbers."""
+    return lambda low, high: np.maximum(-low, high) >= limit
 
 
-def _wider(limit: float) -> Callable[[np.ndarray], np.ndarray]:
+def _wider(limit: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Rows whose numbers, and 0, are further apart."""
-    return lambda values: values.max(axis=1, initial=0).astype(np.float64) - values.min(axis=1, initial=0) > limit
+    return lambda low, high: np.maximum(high, 0).astype(np.float64) - np.minimum(low, 0) > limit
 
 
 _ROWS = {
