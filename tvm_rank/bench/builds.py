@@ -62,7 +62,9 @@ def server_build(
     if not path.exists():
         _compiled(workload, target, precision, say, tuning=Schedule(turns=turns)).save(path)
     if not look.exists():
-        probe.write(machine, look)
+        aside = look.with_name(f"half-{look.name}")
+        probe.write(machine, aside)
+        aside.replace(look)
     return Build(target=target, precision=precision, artifact=path, server=key, probe=look)
 
 

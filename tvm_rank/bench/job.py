@@ -110,12 +110,16 @@ class _Workload:
         self.name, self.options, self.state = name, options, state
         self.say = lambda what: on_change(state, f"{name}: {what}")
         self.say("writing the model and its requests")
-        self.folder, self.inputs = folder, pathlib.Path(tempfile.mkdtemp(dir=folder))
+        self.folder = folder
         self.files = prepare(name, folder, requests=options.requests, items=max(options.batch_sizes))
 
     def measure(self) -> None:
         """All threads and batch sizes."""
-        builds = list(self._builds())
+        with tempfile.TemporaryDirectory(prefix="inputs-", dir=self.folder) as inputs:
+            self.inputs = pathlib.Path(inputs)
+            self._measure(list(self._builds()))
+
+    def _measure(self, builds: Sequence[Build]) -> None:
         self.say("computing the expected scores")
         most = max(self.options.batch_sizes)
         feeds = model_inputs(self.files, CHECKED, most)

@@ -109,7 +109,10 @@ class RemoteModel:
         return True
 
     def bring(self, requests: Sequence[Request]) -> None:
-        """Make these the requests of `turn`, as many as `Schedule.turns`, all with as many items. Raises InputError."""
+        """Make these the requests of `turn`, as many as `Schedule.turns`, all with as many items. Raises InputError, or BenchError when they
+        have not."""
+        if len(counts := {len(items) for _, items in requests}) > 1:
+            raise BenchError(f"the requests have {min(counts)} to {max(counts)} items; give a batch size that all of them have")
         described = [_described(self.manifest, *request) for request in requests]
         tables = [table for pair in described for table in pair]
         packed, self._memory = _packed([table.words for table in tables], len(requests[0][1]), self.machine)
