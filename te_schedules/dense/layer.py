@@ -187,10 +187,11 @@ def store(buffer, value, row: list, column, lanes: int, count) -> None:
 def row_biases(buffers: Buffers, row) -> list[tuple[tirx.Buffer, tirx.Var]]:
     """The biases of output row `row`: (tensor, its row, bound to a variable); an index out of range takes the nearest row."""
     pairs = ((buffers.row_bias, buffers.row_index), (buffers.item_bias, buffers.item_index))
-    return [(bias, _bound(bias, index, row)) for bias, index in pairs if bias is not None and index is not None]
+    return [(bias, row_of(bias, index, row)) for bias, index in pairs if bias is not None and index is not None]
 
 
-def _bound(bias, indices, row):
+def row_of(bias, indices, row):
+    """The row of `bias` for an output row, bound to a variable."""
     index = T.cast(indices[row], "int64")
     last = bias.shape[0] - tirx.const(1, "int64")
     return T.bind(T.max(T.min(index, last), tirx.const(0, "int64")))
