@@ -69,7 +69,7 @@ SPACE: Mapping[str, tuple[int, ...]] = {
 }
 
 AVX512 = DenseTiles(
-    lanes=16, vectors=4, accumulators=24, max_rows=12, unroll=2, prefetch_steps=16,
+    lanes=16, vectors=2, accumulators=24, max_rows=12, unroll=2, prefetch_steps=16,
     chunk_bytes=384 << 10, depth_block=1024, dot_columns=8, dot_rows=4, grain_flops=2_000_000,
 )  # fmt: skip
 AVX2 = DenseTiles(
