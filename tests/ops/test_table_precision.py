@@ -128,6 +128,18 @@ FEATURES = {
     "second": _feature("mean", "int8", 8, embedding_name="int8_8_second"),
     "weighted": _feature("sum", "int4", 5, weighted=True),
 }
+LENGTH = 4
+SEQUENCES = {  # the same columns, element by element, in the tables of the features before
+    f"{precision}_elements": {
+        "feature_type": "sequence_id_feature",
+        "expression": "item:ids",
+        "sequence_length": LENGTH,
+        "num_buckets": IDS,
+        "embedding_dim": 8,
+        "embedding_name": f"{precision}_8",
+    }
+    for precision in PRECISIONS
+}
 TABLES = {keys["embedding_name"]: table(keys["embedding_dim"]) for keys in FEATURES.values()}
 TABLES["int8_8_second"] = TABLES["int8_8_second"][::-1]
 
@@ -136,14 +148,15 @@ TABLES["int8_8_second"] = TABLES["int8_8_second"][::-1]
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("precision")
     precisions = {name: name.split("_")[0] for name in TABLES if not name.startswith("int8")} | {"*": "int8"}
-    engine_of(made, FEATURES, {"all": 6 * 8 + 5}, TABLES, table_precision=precisions)
+    widths = {"all": 6 * 8 + 5} | dict.fromkeys(SEQUENCES, (LENGTH, 8))
+    engine_of(made, FEATURES | SEQUENCES, widths, TABLES, table_precision=precisions)
     return made / "artifact"
 
 
 @pytest.mark.parametrize("tables", ["mapped", "memory"])
 def test_an_engine_mixes_precisions_in_tables_of_one_width(folder, tables):
     bags = random_bags(70, seed=5)
-    (scores,) = tvm_rank.load(folder, tables=tables).rank(items=arrow_of(bags)).values()
+    scores = tvm_rank.load(folder, tables=tables).rank(items=arrow_of(bags))["all_out"]
     offsets, ids, weights = columns_of(bags)
     ends = np.cumsum([keys["embedding_dim"] for keys in FEATURES.values()])
     for (name, keys), got in zip(FEATURES.items(), np.split(scores, ends[:-1], axis=1), strict=True):
@@ -153,6 +166,17 @@ def test_an_engine_mixes_precisions_in_tables_of_one_width(folder, tables):
         wanted = lookup.reference(ids, np.diff(offsets), used, rows, keys["combiner"])
         size = lookup.reference(ids, np.diff(offsets), used, np.abs(rows), keys["combiner"])
         assert (np.abs(got - wanted) <= TOLERANCE * size).all(), name
+
+
+def test_elements_of_sequences_have_the_rows_of_every_precision(folder):
+    bags = [bag for bag in random_bags(70, seed=5) if bag]
+    scores = tvm_rank.load(folder).rank(items=arrow_of(bags))
+    for precision in PRECISIONS:
+        wanted = np.zeros((len(bags), LENGTH, 8), np.float32)
+        for row, bag in enumerate(bags):
+            ids = [key for key, _ in bag[:LENGTH]]
+            wanted[row, : len(ids)] = meant(precision, 8)[ids]
+        np.testing.assert_array_equal(scores[f"{precision}_elements_out"], wanted, err_msg=precision)
 
 
 def test_the_manifest_tells_precision_sizes_and_errors(folder):
