@@ -18,7 +18,7 @@ NORMALIZERS: dict[str, dict[str, Any]] = {
 }
 _DEFAULTS = {"": {}, "nodefault": {"default_value": ""}, "default": {"default_value": "7.25"}}
 BOUNDARIES = {"boundaries": [-1, -1, 0, 0.05, 0.1, 0.5, 1, 2, 16, 1e30]}
-_COUNTS = (31, 32, 33, 64, 257, 1000)  # of boundaries, around those that are compared at once and those that are halved before
+_COUNTS = (32, 33, 257)  # of boundaries: those that are compared at once, and those that are halved before
 
 
 def _feature(field: str, *parts: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tvm
@@ -56,9 +58,11 @@ def test_a_reduced_layer_is_its_reference_with_factors():
 
 
 def test_the_matrix_unit_of_a_target_is_used_unless_it_is_switched_off():
+    tiles = replace(AVX512, vectors=4)  # the unit has panels of two
+
     def body(g: Graph):
-        packed = relax.const(pack(weight(ITEM), AVX512))
-        return [g(dense(g.item, packed, relax.const(bias()), units=UNITS, activation="relu", tiles=AVX512))]
+        packed = relax.const(pack(weight(ITEM), tiles))
+        return [g(dense(g.item, packed, relax.const(bias()), units=UNITS, activation="relu", tiles=tiles))]
 
     target, mod = tvm.target.Target({"kind": "llvm", "mcpu": "sapphirerapids"}), Graph(body).mod
     for precision in ("bf16", "int8"):
