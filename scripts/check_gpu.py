@@ -1,6 +1,6 @@
 """Compile models of the zoo for GPUs, down to machine code by NVIDIA's nvcc and ptxas; no GPU is needed.
 
-    python scripts/check_gpu.py [NAME ...] [--arch sm_80 sm_90]
+    python scripts/check_gpu.py [NAME ...] [--arch sm_80 sm_90] [--precision fp32]
 
 For each model and each kind of GPU: the kernels in the machine code, its size, and the most registers that a thread of one takes. Ends with
 status 1 when a model does not compile or a kernel of its source is not in the machine code.
@@ -21,16 +21,18 @@ import tvm_rank
 from te_schedules.gpu.compile import CudaError, cubin
 from tvm_rank import zoo
 from tvm_rank.errors import RankError
+from tvm_rank.target import ON_GPUS
 
 SIZED, REGISTERS = 4, 0x2F  # of a record of `.nv.info`: with its size, and what it tells
 SOURCE = pathlib.Path("stages") / "cuda.gz"
 
 
-def source_of(name: str, folder: pathlib.Path, arch: str) -> tuple[str, bytes]:
+def source_of(name: str, folder: pathlib.Path, arch: str, precision: str) -> tuple[str, bytes]:
     """(the CUDA source of a model, its machine code for `arch`)"""
     built = zoo.build(name, folder / "zoo")
     artifact = folder / "artifact"
-    tvm_rank.compile(features=built.features, model=built.model, tables=built.tables, target=f"cuda-{arch}").save(artifact)
+    brought = {"features": built.features, "model": built.model, "tables": built.tables}
+    tvm_rank.compile(**brought, target=f"cuda-{arch}", precision=precision).save(artifact)
     return gzip.decompress((artifact / SOURCE).read_bytes()).decode(), (artifact / "host" / "kernels.cubin").read_bytes()
 
 
@@ -59,12 +61,12 @@ def most_registers(info: bytes) -> int:
     return most
 
 
-def check(name: str, archs: list[str]) -> bool:
+def check(name: str, archs: list[str], precision: str) -> bool:
     """Whether the model compiles for all of them; prints a line for each."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, begun = pathlib.Path(temporary), time.perf_counter()
         try:
-            source, first = source_of(name, folder, archs[0])
+            source, first = source_of(name, folder, archs[0], precision)
             codes = {arch: cubin(source, arch) if k else first for k, arch in enumerate(archs)}
         except (RankError, CudaError) as error:
             print(f"{name:12s} FAILED {error}", flush=True)
@@ -88,8 +90,9 @@ def main() -> int:
     parser.add_argument(
         "--arch", nargs="+", default=["sm_80", "sm_90"], metavar="sm_NN", help="kinds of GPUs (default: sm_80 sm_90)"
     )
+    parser.add_argument("--precision", choices=ON_GPUS, default="fp32", help="of dense layers (default: fp32)")
     options = parser.parse_args()
-    good = [check(name, options.arch) for name in options.names or zoo.MODELS]
+    good = [check(name, options.arch, options.precision) for name in options.names or zoo.MODELS]
     print(f"{sum(good)} of {len(good)} models compile for {', '.join(options.arch)}")
     return 0 if all(good) else 1
 

@@ -65,16 +65,17 @@ def compile(
 
     features: fg.json as a path or dict · model: ONNX file or proto, whose inputs are named after features or groups · tables: a
     .safetensors file, a folder of .npy files, or {table: (rows, dim) array}; None when no feature has an embedding · target: "cpu" (this
-    machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · precision: of dense layers, "fp32", "bf16", "int8", "auto" or a
-    `tvm_rank.Precision` · samples: requests by which a lower precision is judged (`tvm_rank.Samples`), on this machine · tuning: what
-    `tvm-rank tune` found, a path or a `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`; None for the target's
-    defaults · table_precision: "fp32", "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with "*" for those that it
-    does not name · hash_function: "std" or "farm", None for the configuration's own · items: Parquet or Arrow file, table or columns of
-    all items, for an item store, so that requests carry the ids of the column `item_key` in place of fields · store_layout: "columns", or
-    "rows" (all fields of an item side by side) · materialize: what of the items is computed ahead: "none", "ids", "embeddings", "dense", or
-    "auto", the most that fits into `memory_budget` bytes (None: 4 GiB); both None: as tuned, else "columns" and "none" · base_dir: where the
-    configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that the configuration names · dialect: "pyfg", or
-    "rtp" for files of the older engine · progress: called with the name of each stage as it begins.
+    machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · precision: of dense layers, "fp32", "bf16", "int8", "auto", on GPUs
+    "fp16" and "tf32", or a `tvm_rank.Precision` · samples: requests by which a lower precision is judged (`tvm_rank.Samples`), on this
+    machine · tuning: what `tvm-rank tune` found, a path or a `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`;
+    None for the target's defaults · table_precision: "fp32", "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with
+    "*" for those that it does not name · hash_function: "std" or "farm", None for the configuration's own · items: Parquet or Arrow file,
+    table or columns of all items, for an item store, so that requests carry the ids of the column `item_key` in place of fields ·
+    store_layout: "columns", or "rows" (all fields of an item side by side) · materialize: what of the items is computed ahead: "none",
+    "ids", "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB); both None: as tuned, else
+    "columns" and "none" · base_dir: where the configuration's files lie (default: beside fg.json) · udfs: functions (`tvm_rank.udf`) that
+    the configuration names · dialect: "pyfg", or "rtp" for files of the older engine · progress: called with the name of each stage as it
+    begins.
 
     Raises ConfigError, ModelError or TargetError, each with all problems that its stage found; InputError for items that cannot be stored;
     PrecisionError for a precision that its tolerance does not allow.
@@ -227,11 +228,13 @@ def _read(
 
 def _target(target: object, options: StoreOptions, precision: Precision, tuning: object) -> ResolvedTarget:
     """The target, if it has what is asked for."""
-    from tvm_rank.target import check_gpu_options, resolve
+    from tvm_rank.target import check_cpu_options, check_gpu_options, resolve
 
     resolved = resolve(target)
     if resolved.is_gpu:
         check_gpu_options(resolved, store=options.items is not None, precision=precision, tuning=tuning)
+    else:
+        check_cpu_options(resolved, precision)
     options.check_target(resolved.name, resolved.machine, resolved.needs)
     return resolved
 

@@ -13,7 +13,7 @@ from relay_passes.add_direct_entry import AddDirectEntry
 from relay_passes.add_entries import AddEntries
 from relay_passes.add_turns import AddTurns
 from relay_passes.common_features import CommonFeatures
-from relay_passes.dense_on_tensor_cores import DenseOnTensorCores
+from relay_passes.dense_on_gpu import DenseOnGpu
 from relay_passes.fold_scales import FoldScales
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.fuse_norms import FuseNorms
@@ -136,7 +136,7 @@ def materialized(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedul
 
 def reducible(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
     """The module before dense layers are reduced, for the layers that there are; options as of `run`."""
-    return _until((ReduceDense, DenseOnTensorCores), mod, target, options, is_included=False)
+    return _until((ReduceDense, DenseOnGpu), mod, target, options, is_included=False)
 
 
 def before_kernels(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:

@@ -1,5 +1,6 @@
 """The passes up to kernels for GPUs. Features are kernels of ours with a thread for each row of each column, trees one with a thread for each
-row; the rest are TVM's operators, fused as on CPUs, with a thread for each number of their results (`dlight.gpu.Fallback`).
+row, dense layers one with warps that share sums (`te_schedules/gpu/dense.py`); the rest are TVM's operators, fused as on CPUs, with a thread
+for each number of their results (`dlight.gpu.Fallback`).
 
 What splits dense layers for CPU vectors is left out: `SplitPairs`, `SplitDense`, `ReduceDense`.
 """
@@ -16,7 +17,7 @@ from tvm import relax, tirx
 from tvm.s_tir import dlight
 
 from relay_passes.common_features import CommonFeatures
-from relay_passes.dense_on_tensor_cores import DenseOnTensorCores
+from relay_passes.dense_on_gpu import DenseOnGpu
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
@@ -67,7 +68,7 @@ def phases(
     reductions: Mapping[int, Reduction],
 ) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes, by the names that the CPU's have, as far as these differ. `entries`: what adds functions to the graph ·
-    reductions: dense layers in bf16, by number (`DenseOnTensorCores`)."""
+    reductions: dense layers below fp32, by number (`DenseOnGpu`)."""
     if reductions and target.kind.name != "cuda":
         raise TargetError(
             "kernels with the knob `threads` on a CPU have dense layers in fp32 only; leave out `precision`, or the knob"
@@ -79,7 +80,7 @@ def phases(
         "graph": [
             *(one for name, one in optional.items() if name not in schedule.without),
             FuseDense(GENERIC),
-            DenseOnTensorCores(reductions),
+            DenseOnGpu(reductions, schedule.gpu_dense, schedule.kernels, plain=target.kind.name != "cuda"),
             TileLayers({}, TreeKnobs(threads=schedule.trees.threads or THREADS)),
             LowerColumns(knobs=knobs_of(schedule)),
             *entries,

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm_rank.errors import RankError
 
-DENSE = ("fp32", "bf16", "int8")
+DENSE = ("fp32", "bf16", "fp16", "tf32", "int8")
 AUTO, FIRST, LAST = "auto", "first", "last"
 TOLERANCE = 0.005  # of "auto": no score may differ by more from those of fp32
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.gpu.dense_model import GpuDense
 from te_schedules.trees.knobs import TreeKnobs
 from tvm_rank.items.prepare import StoreChoice
 
@@ -22,17 +23,18 @@ class Schedule:
     for what they compute; names that a model does not have mean nothing · trees: how ensembles of trees are walked · without: names of
     PASSES that are left out · stores: how item stores are made of which `compile` is told nothing else, by `items.prepare.store_name` ·
     turns: of how many requests in turn a function is added that takes the time of each (`relay_passes/add_turns.py`), none for 0; not with
-    an item store ·
+    an item store · gpu_dense: which work a block of a dense layer has on a GPU, None for what is modelled for each layer ·
     matrix_unit: whether dense layers below fp32 use that of the CPU (AMX), where the target has it. Raises ValueError for
     values that no kernel can have."""
 
     features: Knobs = field(default_factory=Knobs)
     dense: DenseTiles | None = None
-    kernels: Mapping[str, DenseTiles | Knobs | TreeKnobs] = field(default_factory=dict)
+    kernels: Mapping[str, DenseTiles | GpuDense | Knobs | TreeKnobs] = field(default_factory=dict)
     trees: TreeKnobs = field(default_factory=TreeKnobs)
     without: tuple[str, ...] = ()
     stores: Mapping[str, StoreChoice] = field(default_factory=dict)
     turns: int = 0
+    gpu_dense: GpuDense | None = None
     matrix_unit: bool = True
 
     def __post_init__(self):
@@ -51,6 +53,7 @@ class Schedule:
             "trees": asdict(self.trees),
             "without": list(self.without),
             "matrix_unit": self.matrix_unit,
+            "gpu_dense": None if self.gpu_dense is None else asdict(self.gpu_dense),
         }
 
     def warn_of_unused(self, names: Iterable[str]) -> None:

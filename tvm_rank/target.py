@@ -63,7 +63,8 @@ PRESETS: dict[str, Preset] = {
 
 CUDA = "cuda"
 GPUS = ("cuda-sm_80", "cuda-sm_90")  # others are taken too, by their compute capability
-ON_GPUS = ("fp32", "bf16")  # precisions of dense layers
+ON_GPUS = ("fp32", "bf16", "fp16", "tf32")  # precisions of dense layers
+ONLY_ON_GPUS = ("fp16", "tf32")
 _GPU_NAME = re.compile(r"cuda-(sm_\d{2,3})")
 
 
@@ -132,6 +133,15 @@ def check_gpu_options(target: ResolvedTarget, *, store: bool, precision: Precisi
     if missing := [what for what, is_asked in asked.items() if is_asked]:
         raise TargetError(
             f"target {target.name!r}: {', '.join(missing)} is not there for GPUs yet; leave it out, or compile for a CPU"
+        )
+
+
+def check_cpu_options(target: ResolvedTarget, precision: Precision) -> None:
+    """Raise TargetError for a precision of dense layers that CPUs do not have."""
+    if precision.dense in ONLY_ON_GPUS:
+        raise TargetError(
+            f"target {target.name!r}: dense layers in {precision.dense!r} are there for GPUs only ({' or '.join(GPUS)}); on a CPU take 'bf16', "
+            "which has fewer digits and the range of fp32, or 'int8'"
         )
 
 

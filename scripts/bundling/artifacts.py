@@ -35,7 +35,8 @@ from tvm_rank.zoo.workload import Workload  # noqa: E402
 
 RANK_BENCH, MANY_COLUMNS, LOOKUPS = "rank_bench", "many_columns", "lookups"
 IN_BF16 = "_bf16"  # ends the names of models whose dense layers are computed in bf16
-BENCHMARKS = (RANK_BENCH, RANK_BENCH + IN_BF16, MANY_COLUMNS, MANY_COLUMNS + IN_BF16, LOOKUPS)
+BELOW_FP32 = {"_bf16": "bf16", "_fp16": "fp16", "_tf32": "tf32"}  # ends of names -> precision of dense layers
+BENCHMARKS = (RANK_BENCH, *(RANK_BENCH + end for end in BELOW_FP32), MANY_COLUMNS, MANY_COLUMNS + IN_BF16, LOOKUPS)
 CPU, CPU_TARGET = "cpu", "x86-64-v3"  # of the bundle's test of itself
 ON_CPU = ("lr", RANK_BENCH)
 REQUESTS, ITEMS = 2, 4096  # of rank-bench
@@ -44,7 +45,7 @@ DIM, LOOKUP_FIELDS, LOOKUP_ROWS = 64, 16, 1_000_000  # with fewer bytes a GPU's 
 PATTERN = 64  # rows of that table, again and again: it is compressed to nothing
 LOOKUP_BYTES = LOOKUP_FIELDS * 2 * 4 * DIM  # of a row: each embedding is read and written
 SIZES: Mapping[str, dict[str, Any]] = {
-    **{RANK_BENCH + end: {"sizes": [64, 256, 1024, 4096], "kernels_at": 1024, "requests": RANK_BENCH} for end in ("", IN_BF16)},
+    **{RANK_BENCH + end: {"sizes": [64, 256, 1024, 4096], "kernels_at": 1024, "requests": RANK_BENCH} for end in ("", *BELOW_FP32)},
     **{MANY_COLUMNS + end: {"sizes": [256, 2048], "kernels_at": 2048, "requests": MANY_COLUMNS} for end in ("", IN_BF16)},
     LOOKUPS: {"sizes": [65536], "kernels_at": 65536, "requests": LOOKUPS, "lookup_bytes": LOOKUP_BYTES},
 }
@@ -146,8 +147,8 @@ class Builder:
         return {arch: self._once(folder, f"{name} for {arch}", partial(save, arch)) for arch, folder in folders.items()}
 
     def _compiled(self, name: str, target: str) -> tvm_rank.Artifact:
-        model = name.removesuffix(IN_BF16)
-        precision = "fp32" if model == name else "bf16"
+        end = next((end for end in BELOW_FP32 if name.endswith(end)), "")
+        model, precision = name.removesuffix(end), BELOW_FP32.get(end, "fp32")
         return tvm_rank.compile(**brought(model, self._work / "files" / model), target=target, precision=precision)
 
     def requests(self) -> pathlib.Path:

@@ -89,7 +89,7 @@ def test_the_manifest_says_which_gpu_and_the_stages_have_its_source(artifact: pa
 def test_inspect_and_check_know_such_an_artifact(artifact: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", str(artifact)]) == 0
     text = capsys.readouterr().out
-    assert "threads 64; dense: by TVM's rules" in text
+    assert "threads 64; dense: modelled for each layer" in text
     assert tvm_rank.check(artifact).ok
 
 

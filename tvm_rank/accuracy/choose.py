@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from relay_passes.reduce_dense import DenseLayer, Reduction
+from te_schedules.gpu.rounded import LARGEST_FP16
 from tvm_rank.accuracy.factors import Judged, judge
 from tvm_rank.accuracy.report import Difference, compare
 from tvm_rank.accuracy.trial import dense_inputs, scores, seconds, trial
@@ -18,7 +19,7 @@ from tvm_rank.errors import PrecisionError, RankError
 from tvm_rank.precision import AUTO, FIRST, LAST, TOLERANCE, Precision, Samples
 
 MOST_TRIALS = 4  # of "auto": each keeps one more layer in fp32
-_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "tf32": 4, "int8": 1}
 
 
 class Maker(Protocol):
@@ -43,7 +44,8 @@ class _Base:
 def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callable[[str], None]) -> Artifact:
     """The artifact in the precision that is wanted, with what it costs in `manifest.precision`.
 
-    Raises PrecisionError when scores of the samples differ by more than the tolerance, RankError when samples are needed and missing.
+    Raises PrecisionError when scores of the samples differ by more than the tolerance, or fp16 cannot hold a weight; RankError when samples
+    are needed and missing.
     """
     if wanted.dense == "fp32":
         return maker.artifact({})
@@ -57,6 +59,8 @@ def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callab
         exact = maker.artifact({})
         base = _base(exact, samples)
     plan = _Plan(maker.layers(), wanted, base)
+    if wanted.dense == "fp16" and (why := plan.too_large()):
+        raise PrecisionError(why)
     if wanted.dense == AUTO and base is not None and exact is not None and samples is not None:
         return _fastest(maker, plan, wanted, base, exact, samples, say)
     made = maker.artifact(plan.reductions(wanted.dense, frozenset()))
@@ -120,6 +124,19 @@ class _Plan:
 
     def reductions(self, precision: str, kept: frozenset[int]) -> dict[int, Reduction]:
         return {n: Reduction(precision, one.factors) for n, one in self.judged[precision].items() if n not in kept}
+
+    def too_large(self) -> str:
+        """Which weights fp16 cannot hold; "" when it can hold all."""
+        for layer in self.layers:
+            if layer.weight is None or layer.number not in self.judged["fp16"]:
+                continue
+            if (most := float(np.abs(layer.weight).max(initial=0))) > LARGEST_FP16:
+                shape = f"{layer.depth}x{layer.units} {layer.activation}"
+                return (
+                    f"precision 'fp16': layer {layer.number} ({shape}) has a weight of {most:.6g}, the largest that fp16 can hold is "
+                    f"{LARGEST_FP16:.0f}; keep it with Precision(keep=({layer.number},)), or take 'bf16' or 'tf32'"
+                )
+        return ""
 
     def entry(self, precision: str, kept: frozenset[int], differences: Sequence[Difference] | None) -> dict[str, Any]:
         """What the manifest says."""

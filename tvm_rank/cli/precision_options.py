@@ -10,13 +10,15 @@ from tvm_rank.errors import InputError
 if TYPE_CHECKING:
     from tvm_rank.precision import Precision, Samples
 
-PRECISIONS = ("fp32", "bf16", "int8", "auto")
+PRECISIONS = ("fp32", "bf16", "fp16", "tf32", "int8", "auto")
 
 
 def add_precision_options(parser: argparse.ArgumentParser) -> None:
     """--precision, and what judges it."""
     group = parser.add_argument_group("precision of dense layers")
-    group.add_argument("--precision", choices=PRECISIONS, default="fp32", help="auto: the fastest within the tolerance")
+    group.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="fp16, tf32: GPUs only · auto: the fastest within the tolerance"
+    )
     group.add_argument(
         "--keep-fp32", nargs="+", default=[], metavar="LAYER", help="layers that stay: first, last, or their numbers"
     )

@@ -46,9 +46,11 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
 
 
 def _operator(kernel: Mapping[str, Any]) -> str:
-    """The operator of a kernel, below fp32 with what multiplies in it."""
+    """The operator of a kernel, below fp32 with what multiplies in it, of dense layers on a GPU with its knobs."""
     instruction = f" by {kernel['instruction']}" if "instruction" in kernel else ""
-    return f"{kernel.get('operator', '')}{instruction}" or "-"
+    knobs = kernel.get("layer", {}).get("knobs")
+    of_gpu = f", {', '.join(f'{name} {value}' for name, value in knobs.items())}" if knobs else ""
+    return f"{kernel.get('operator', '')}{instruction}{of_gpu}" or "-"
 
 
 def precision_text(manifest: Manifest) -> str:
@@ -97,7 +99,7 @@ def _schedule(manifest: Manifest) -> str:
     """The knobs of the feature kernels, those of dense layers in short, and the passes that were left out."""
     features = ", ".join(f"{name} {value}" for name, value in manifest.schedule.get("features", {}).items())
     tiles = manifest.schedule.get("dense", {})
-    dense = "by TVM's rules" if tiles is None else ", ".join(f"{name} {tiles.get(name, '-')}" for name in SHOWN_TILES)
+    dense = "modelled for each layer" if tiles is None else ", ".join(f"{name} {tiles.get(name, '-')}" for name in SHOWN_TILES)
     without = ", ".join(manifest.schedule.get("without", []))
     return f"features: {features}; dense: {dense}{f'; without {without}' if without else ''}"
 

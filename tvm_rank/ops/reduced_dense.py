@@ -3,11 +3,14 @@ relay_passes/reduce_dense.py makes them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from te_schedules.dense.reduced.op import REDUCED_DENSE, ROUND_ROWS
 from te_schedules.dense.reduced.pack import bf16_bits, int8_levels
 from te_schedules.dense.reduced.rows import SMALLEST_SCALE
+from te_schedules.gpu.rounded import fp16, tf32
 from tvm_rank.ops import dense
 
 __all__ = ["REDUCED_DENSE", "ROUND_ROWS", "int8_rows", "reference", "rounded_rows", "rounded_weight"]
@@ -16,6 +19,15 @@ __all__ = ["REDUCED_DENSE", "ROUND_ROWS", "int8_rows", "reference", "rounded_row
 def bf16(numbers: np.ndarray) -> np.ndarray:
     """float32 numbers that bf16 can hold, the nearest to the given ones; ties to even."""
     return (bf16_bits(numbers).astype(np.uint32) << 16).view(np.float32)
+
+
+# numbers of each of these precisions, the nearest to the given ones; fp16 and tf32 are of GPUs (te_schedules/gpu/rounded.py)
+FLOATS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "fp32": lambda numbers: np.asarray(numbers, np.float32),
+    "bf16": bf16,
+    "fp16": fp16,
+    "tf32": tf32,
+}
 
 
 def int8_rows(x: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,8 +51,8 @@ def int8_rows(x: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def rounded_rows(x: np.ndarray, precision: str, factors: np.ndarray | None = None) -> np.ndarray:
     """What a layer of a precision reads of x (N, K), times `factors`: float64."""
     factors = np.ones(x.shape[1], np.float32) if factors is None else factors
-    if precision == "bf16":
-        return bf16(x * factors).astype(np.float64)
+    if precision in FLOATS:
+        return FLOATS[precision](x * factors).astype(np.float64)
     q, scale, zero = int8_rows(x, factors)
     return (q.astype(np.int64) - zero[:, None]) * scale.astype(np.float64)[:, None]
 
@@ -48,8 +60,8 @@ def rounded_rows(x: np.ndarray, precision: str, factors: np.ndarray | None = Non
 def rounded_weight(weight: np.ndarray, precision: str, factors: np.ndarray | None = None) -> np.ndarray:
     """What a layer of a precision keeps of the weight (K, J), each row divided by its factor: float64."""
     weight = weight if factors is None else weight / factors[:, None]
-    if precision == "bf16":
-        return bf16(weight).astype(np.float64)
+    if precision in FLOATS:
+        return FLOATS[precision](weight).astype(np.float64)
     q, scales = int8_levels(weight)
     return q * scales.astype(np.float64)
 
@@ -66,7 +78,9 @@ def reference(
     """A dense layer whose x and weight are in `precision`; x is multiplied by `factors` (K,), by which the weight is divided. Sums are exact
     (float64). Shapes and biases as of `tvm_rank.ops.dense.reference`.
 
-    bf16: both rounded to the nearest · int8: rows as `int8_rows` says, each column of the weight by its largest magnitude over 127.
+    bf16, fp16, tf32: both rounded to the nearest, ties to even (tf32: away from zero); in fp16 what is larger than 65504 is 65504, infinity
+    too, so that one large number leaves a score finite · int8: rows as `int8_rows` says, each column of the weight by its largest magnitude
+    over 127.
     """
     rows, kept = rounded_rows(x, precision, factors), rounded_weight(weight, precision, factors)
     return dense.reference(rows, kept, bias, activation, **biases)

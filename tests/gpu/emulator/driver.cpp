@@ -1,5 +1,5 @@
 // CUDA's driver and runtime for a machine without a GPU, as far as TVM's CUDA runtime calls them. The "machine code" that it loads is a
-// shared library (see nvcc.py), whose kernels it calls for one thread after the other. Device memory can be touched by kernels and copies
+// shared library (see nvcc.py), whose kernels it calls for one thread after the other, or in turn where they wait for each other. Device memory can be touched by kernels and copies
 // only: host code that follows an address of the device ends with a fault, as it would next to a GPU.
 #include <dlfcn.h>
 #include <elf.h>
@@ -13,6 +13,8 @@
 #include <map>
 #include <mutex>
 #include <string>
+
+#include "block.h"
 
 namespace {
 constexpr size_t kMemory = size_t(8) << 30, kPage = 4096;
@@ -43,7 +45,17 @@ struct LaunchConfig {
 struct Kernel {
   void (*call)(void**);
   Index *thread, *block;
+  bool waits;  // whether its threads may wait for each other
 };
+struct Launch {
+  Kernel* kernel;
+  void** arguments;
+  const unsigned* size;  // of a block
+  void At(int thread) { *kernel->thread = {thread % size[0], thread / size[0] % size[1], thread / (size[0] * size[1])}; }
+};
+void RunThread(void* launch, int) { ((Launch*)launch)->kernel->call(((Launch*)launch)->arguments); }
+void EnterThread(void* launch, int thread) { ((Launch*)launch)->At(thread); }
+emulated::Block block_of_threads;
 }  // namespace
 
 extern "C" {
@@ -138,23 +150,33 @@ int cuModuleUnload(void*) { return 0; }  // libraries stay: kernels of others ma
 int cuModuleGetFunction(void** function, void* module, const char* name) {
   void* call = dlsym(module, (std::string("emulated_") + name).c_str());
   if (!call) return 500;
+  *(void (**)(bool))dlsym(module, "emulated_wait") = emulated::Block::Wait;
   *function = new Kernel{(void (*)(void**))call, ((Index * (*)()) dlsym(module, "emulated_thread_index"))(),
-                         ((Index * (*)()) dlsym(module, "emulated_block_index"))()};
+                         ((Index * (*)()) dlsym(module, "emulated_block_index"))(), *(int*)dlsym(module, "emulated_waits") != 0};
   return 0;
 }
 int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** arguments, void**) {
   for (int k = 0; k < 3; ++k)
     if (config->grid[k] == 0 || config->block[k] == 0 || (k > 0 && config->grid[k] > 65535)) return 1;
-  if (config->block[0] * config->block[1] * config->block[2] > 1024) return 1;
+  int threads = config->block[0] * config->block[1] * config->block[2];
+  if (threads > 1024) return 1;
   Open open;
   ++launches;
-  Index &t = *kernel->thread, &b = *kernel->block;
+  Index &b = *kernel->block;
+  Launch launch{kernel, arguments, config->block};
+  int turn = 0;
   for (b.z = 0; b.z < config->grid[2]; ++b.z)
     for (b.y = 0; b.y < config->grid[1]; ++b.y)
-      for (b.x = 0; b.x < config->grid[0]; ++b.x)
-        for (t.z = 0; t.z < config->block[2]; ++t.z)
-          for (t.y = 0; t.y < config->block[1]; ++t.y)
-            for (t.x = 0; t.x < config->block[0]; ++t.x) kernel->call(arguments);
+      for (b.x = 0; b.x < config->grid[0]; ++b.x) {
+        if (kernel->waits) {
+          block_of_threads.Run(threads, RunThread, EnterThread, &launch, ++turn % 2 == 0);
+          continue;
+        }
+        for (int thread = 0; thread < threads; ++thread) {
+          launch.At(thread);
+          kernel->call(arguments);
+        }
+      }
   return 0;
 }
 }

@@ -19,6 +19,8 @@ _KERNEL = re.compile(r'^extern "C" __global__ void (?:__launch_bounds__\(\d+\) )
 def calls(source: str) -> Iterator[str]:
     """For each kernel a function that takes its arguments as the driver has them: an array of addresses."""
     yield 'extern "C" thread_local Index emulated_thread, emulated_block;\nthread_local Index emulated_thread, emulated_block;'
+    waits = re.search(r"\b__(sync(warp|threads)|\w+_sync)\(|\bmma\.sync\b", source) is not None
+    yield f'extern "C" {{ void (*emulated_wait)(bool); int emulated_waits = {int(waits)}; }}'
     yield 'extern "C" Index* emulated_thread_index() { return &emulated_thread; }'
     yield 'extern "C" Index* emulated_block_index() { return &emulated_block; }'
     for name, parameters in _KERNEL.findall(source):
