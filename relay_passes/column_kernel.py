@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from te_schedules import intrin
 from te_schedules.column_group import kernel, op, op_sequences, padded, sinks
 from te_schedules.column_group.copies import Copy
 from te_schedules.column_group.filled import FilledPool, FirstElements, FirstRow
 from te_schedules.column_group.id_sums import ElementIdSums, IdSums
 from te_schedules.column_group.joint import Joint, family, suffix
+from te_schedules.column_group.lane_choice import ITEM_ROWS
 from te_schedules.column_group.layout import Use
 from te_schedules.column_group.pool import Pool
 from te_schedules.column_group.producers import lay_out_with_producers
+from te_schedules.column_group.threads import lanes_by_section
 from te_schedules.feature import Column, KeptKind
 
 ALL_IDS = 2**62
+REQUEST_COLUMNS = "request_columns"  # the descriptor table of a request's own side, which has a row or a few
 
 
 @dataclass(eq=False)
@@ -210,7 +214,12 @@ class ColumnKernel:
             for k, stack in enumerate(self.stacks)
         ]
         operator = "rank.features"
-        return kernel.build(name, operator, self.layout, self._fields, inputs, self.outputs, rows="rows", knobs=self.knobs)
+        return kernel.build(name, operator, self.layout, self._fields, inputs, self.outputs, rows="rows", knobs=self.knobs,
+                            usual_rows=self._usual_rows)  # fmt: skip
+
+    @property
+    def _usual_rows(self) -> int:
+        return 1 if self.group.columns.name == REQUEST_COLUMNS else ITEM_ROWS
 
     def key(self, name: str) -> str:
         """The name of the kernel with digits that stand for what it computes: the kinds of its features in order and where their values go,
@@ -224,8 +233,12 @@ class ColumnKernel:
         return f"{column.kind} {column.sequence}", str(self._sink(self.graph.values[part])), str(part.ty.dtype)
 
     def describe(self) -> list[dict]:
-        """The column groups: kind, sink and number of columns."""
-        return [{"kind": str(s.kind), "sink": str(s.sink), "columns": s.count} for s in self.layout.sections]
+        """The column groups: kind, sink and number of columns, on a GPU the lanes of a row too."""
+        found = [{"kind": str(s.kind), "sink": str(s.sink), "columns": s.count} for s in self.layout.sections]
+        if not (self.knobs.threads and intrin.on_gpu()):
+            return found
+        lanes = lanes_by_section(self.layout, self.knobs, self._usual_rows)
+        return [{**group, "lanes": count} for group, count in zip(found, lanes, strict=True)]
 
     def out_type(self) -> relax.TupleType:
         """The tensors that the kernel writes."""

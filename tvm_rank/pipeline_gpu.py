@@ -58,7 +58,7 @@ def is_for(target: tvm.target.Target, schedule: Schedule | None) -> bool:
 def knobs_of(schedule: Schedule) -> Knobs:
     """The knobs of feature kernels on a GPU: a thread has one row, so it keeps nothing for others, and waits for what it asks for."""
     given = schedule.features
-    return replace(given, threads=given.threads or THREADS, queue_ids=1, prefetch=False, intermediates=RECOMPUTED)
+    return replace(given, threads=given.threads or max(THREADS, given.lanes), queue_ids=1, prefetch=False, intermediates=RECOMPUTED)
 
 
 def phases(

@@ -17,6 +17,7 @@ from te_schedules import intrin
 from te_schedules.column_group.padded import ElementReader, PaddedEmbeddings, read_elements
 from te_schedules.column_group.pool import Pool
 from te_schedules.column_group.rows import IdReader, Place, read_ids
+from te_schedules.column_group.table_format import TableFormat
 
 NO_ID = -1
 
@@ -26,6 +27,11 @@ class FirstRow:
     """The table row of the first id of a row. `pool` is a sum, of this one row."""
 
     pool: Pool
+
+    @property
+    def form(self) -> TableFormat:
+        """Of the rows that are read."""
+        return self.pool.form
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
@@ -64,6 +70,11 @@ class FilledPool:
     pool: Pool
     length: int
 
+    @property
+    def form(self) -> TableFormat:
+        """Of the rows that are read."""
+        return self.pool.form
+
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""
         read_ids(block, scope, section, [self.reader(block, scope, section, Place(section.output))])
@@ -99,6 +110,11 @@ class FirstElements:
     """The table row of the first id of each element, and row 0 behind the last one. `sink` sums, of one row each."""
 
     sink: PaddedEmbeddings
+
+    @property
+    def form(self) -> TableFormat:
+        """Of the rows that are read."""
+        return self.sink.form
 
     def emit(self, block, scope, section) -> None:
         """Emit the rows of a block for one column."""

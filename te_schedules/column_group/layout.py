@@ -18,6 +18,8 @@ from te_schedules.column_group.copies import Copy, CopySection
 from te_schedules.column_group.copies import sections as copy_sections
 from te_schedules.feature import Column, Kind
 
+USUAL_IDS, USUAL_ELEMENTS = 2, 20  # of a row or element, and of a sequence, where more may be
+
 _VECTORS = (np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.uint8))
 
 
@@ -46,7 +48,8 @@ class Use:
 @dataclass(frozen=True, kw_only=True)
 class Section:
     """One loop over the columns of one kind, sink and output. `first` is the place of column 0 in the int64 vector, `stride` the
-    ints of a column, `places` where each named int lies among them, `sequence` which inputs are read element by element."""
+    ints of a column, `places` where each named int lies among them, `sequence` which inputs are read element by element, `level` that of
+    its uses, `ids` how many a row is taken to have."""
 
     kind: Kind
     sink: Any
@@ -56,6 +59,8 @@ class Section:
     stride: int
     places: Mapping[str, int]
     sequence: tuple[bool, ...] | None = None
+    level: int = 0
+    ids: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,6 +107,12 @@ def _names(use: Use) -> tuple[str, ...]:
     return (*(f"field{k}" for k in range(len(column.fields))), *sorted(column.ints), *sorted(use.ints), *arrays, "status")
 
 
+def _usual_ids(use: Use) -> int:
+    """How many ids a row of a column is taken to have: no data are there to tell."""
+    ints = use.column.ints
+    return min(ints.get("limit", 1), USUAL_IDS) * min(ints.get("sequence_length", 1), USUAL_ELEMENTS)
+
+
 def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> Layout:
     """Group the uses into sections, by level and then in the order of their first members, and place all constants."""
     groups: dict[tuple, list[Use]] = {}
@@ -115,7 +126,7 @@ def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> 
     rows: list[np.ndarray] = []
     refusals: list[str] = []
     first = 0
-    for (kind, sink, output, names, sequence, _), members in groups.items():
+    for (kind, sink, output, names, sequence, level), members in groups.items():
         for use in members:
             fields = use.column.fields if use.fields is None else use.fields
             known = dict(use.column.ints) | dict(use.ints) | {f"field{k}": f for k, f in enumerate(fields)}
@@ -126,7 +137,8 @@ def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> 
                 refusals.append(use.column.name)
             rows.append(np.array([known[name] for name in names], np.int64))
         sections.append(Section(kind=kind, sink=sink, output=output, count=len(members), first=first, stride=len(names),
-                                places={name: k for k, name in enumerate(names)}, sequence=sequence))  # fmt: skip
+                                places={name: k for k, name in enumerate(names)}, sequence=sequence,
+                                level=level, ids=max(map(_usual_ids, members))))  # fmt: skip
         first += len(names) * len(members)
     arrays = vectors.parts[_VECTORS[0]]
     return Layout(

@@ -14,6 +14,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.column_group.lane_pool import LaneSums
 from te_schedules.column_group.rows import Place, kept_ids, lanes
 from te_schedules.column_group.table_format import Span, TableFormat, TableRow, span_of
 
@@ -81,6 +82,8 @@ class PaddedEmbeddings:
 
     def reader(self, block, scope, section, place: Place) -> ElementReader:
         """What it does with elements."""
+        if block.lane is not None:
+            return _LaneEmbeddings(self, block, scope, section, place)
         return _Embeddings(self, block, scope, section, place)
 
 
@@ -135,6 +138,33 @@ class _Embeddings(ElementReader):
     def behind(self, row, count) -> None:
         with T.serial(count, T.int64(self.sink.length)) as place:
             self._put(row, place, lambda _v: T.float32(0))
+
+
+class _LaneEmbeddings(ElementReader):
+    """The embeddings of elements in registers of a GPU (`lane_pool.py`)."""
+
+    def __init__(self, sink: PaddedEmbeddings, block, scope, section, place: Place):
+        self.out, self.table, self.length = place.tensor(block), block.buffers.extra[sink.stack], sink.length
+        self.first, self.table_row = place.int(scope, "out"), place.int(scope, "table_row")
+        self.sums = LaneSums(sink.form, sink.combiner, section.kind.has_weights and sink.combiner != "max", block)
+
+    def _address(self, row, place) -> Expr:
+        return intrin.let(intrin.address_of(self.out, (row, place, self.first)))
+
+    def begin(self, row, place) -> None:
+        del row, place
+        self.sums.begin()
+
+    def accept(self, number, weight, row, place) -> None:
+        del row, place
+        self.sums.add(intrin.let(intrin.address_of_row(self.table, self.table_row + number)), weight)
+
+    def end(self, row, place) -> None:
+        self.sums.put(self._address(row, place))
+
+    def behind(self, row, count) -> None:
+        with T.serial(count, T.int64(self.length)) as place:
+            self.sums.put_zeros(self._address(row, place))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import intrin
+from te_schedules.column_group.lane_pool import LaneRows
 from te_schedules.column_group.rows import IdReader, Place, lanes, read_ids
 from te_schedules.column_group.table_format import Span, TableFormat, TableRow, span_of
 
@@ -47,6 +48,8 @@ class Pool:
 
     def reader(self, block, scope, section, place: Place) -> IdReader:
         """What it does with ids."""
+        if block.lane is not None:
+            return LaneRows(self, block, scope, section, place)
         return _Queue(self, block, scope, section, place)
 
 

@@ -10,6 +10,7 @@ behind the last row of a stack there must be some bytes more (`spans` reads less
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ class Span:
 
 @dataclass(frozen=True, repr=False)
 class TableFormat:
-    """Rows of `dim` numbers of a precision."""
+    """Rows of `dim` numbers of a precision. Those of numbers begin at multiples of their size in a stack that begins at one of 16 bytes."""
 
     precision: str
     dim: int
@@ -54,9 +55,6 @@ class TableFormat:
 
     def spans(self) -> Iterator[Span]:
         """The parts in which a row is read."""
-        if intrin.on_gpu():  # number by number: a vector of a call is the call again for each of its lanes there
-            yield Span(0, 1, 1, self.dim)
-            return
         whole, rest = divmod(self.dim, WIDEST)
         if whole:
             yield Span(0, WIDEST, WIDEST, whole)
@@ -77,6 +75,20 @@ class TableFormat:
         """The bytes of a row."""
         return _HEADER.get(self.precision, 0) + (self.dim * _BITS[self.precision] + 7) // 8
 
+    @property
+    def piece(self) -> int:
+        """Numbers that a thread of a GPU reads at once: 16 bytes of them, or what the alignment of rows allows; 8 of rows of codes, which lie
+        anywhere, so that few words are read for two pieces."""
+        if self.precision in _HEADER:
+            return 8 if self.precision == "int4" or self.dim > 4 else 4
+        most = 4 if self.precision == "fp32" else 8
+        return math.gcd(self.dim, most)
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of a row."""
+        return -(-self.dim // self.piece)
+
     def lines(self) -> list[int]:
         """Places in a row, in bytes, whose cache lines are all of the row's, or its first MOST_LINES: rows of bytes lie across lines."""
         last = [] if self.row_bytes % LINE == 0 or LINE % self.row_bytes == 0 else [self.row_bytes - 1]
@@ -84,27 +96,24 @@ class TableFormat:
 
     def imports(self, lanes: int):
         """The frame around code that reads so many lanes of rows."""
-        if intrin.on_gpu():
-            return intrin.imports()
         return T.attr(0, "pragma_import_llvm", _load(self.precision, lanes) + _WORDS.get(self.precision, ""))
 
 
 class TableRow:
-    """A row inside of a kernel. `scale` (float32, or None for 1) times `lanes` are its numbers."""
+    """A row inside of a kernel. `scale` (float32, or None for 1) times `lanes` are its numbers; `zero` (int32, or None) is what `lanes` take
+    from codes."""
 
     def __init__(self, precision: str, address):
         self.precision, self.address = precision, address
-        self.scale, self._zero = None, None
+        self.scale, self.zero = None, None
         if precision in _HEADER:
             self.scale = intrin.let(T.call_extern("float32", f"rank_scale_{precision}", address))
         if precision == "int8":
-            self._zero = intrin.let(T.call_extern("int32", "rank_zero_int8", address))
+            self.zero = intrin.let(T.call_extern("int32", "rank_zero_int8", address))
 
     def lanes(self, first, count: int):
         """The numbers `first` (int64, a multiple of 16) and behind, divided by the scale: float32 x `count`, one of the spans."""
-        zero = [] if self._zero is None else [self._zero]
-        if intrin.on_gpu():
-            return T.call_extern("float32", f"rank_{self.precision}_at", self.address, first, *zero)
+        zero = [] if self.zero is None else [self.zero]
         at = self.address + first * T.int64(_BITS[self.precision]) // T.int64(8) + T.int64(_HEADER.get(self.precision, 0))
         dtype = "float32" if count == 1 else f"float32x{count}"
         return T.call_extern(dtype, _load_name(self.precision, count), at, *zero)

@@ -159,24 +159,153 @@ RANK_TILE(i64, rank_load_int64, 8)
 RANK_TILE(float, rank_load_float32, 4)
 RANK_TILE(double, rank_load_float64, 8)
 
-// -- rows of tables: number k of the row at an address, divided by the row's scale ---------------------------------------------------
+// -- rows of tables -----------------------------------------------------------------------------------------------------------------
+// Of a row of `dim` numbers a thread, which is lane `lane` of `lanes` that share the row, has pieces lane, lane + lanes, ... of `piece`
+// numbers: reads of neighbours are neighbours. A row divided by its scale and less its zero is what a piece is read as.
 RANK_FUNCTION uint32_t rank_half(int64_t a) { return ((const uint8_t*)a)[0] | (uint32_t)((const uint8_t*)a)[1] << 8; }
-RANK_FUNCTION float rank_fp32_at(int64_t a, int64_t k) { return ((const float*)a)[k]; }
-// sign, exponent and mantissa at their places, then times 2^112 for the other bias: right for subnormal numbers too
-RANK_FUNCTION float rank_fp16_at(int64_t a, int64_t k) {
-  int32_t s = (int32_t)((uint32_t)(int32_t)(int16_t)rank_half(a + 2 * k) << 13);
-  return __uint_as_float((uint32_t)s & 0x8FFFE000u) * 5.192296858534828e33f;
-}
-RANK_FUNCTION float rank_bf16_at(int64_t a, int64_t k) { return __uint_as_float(rank_half(a + 2 * k) << 16); }
 RANK_FUNCTION float rank_scale_int8(int64_t a) { return __uint_as_float(((rank_half(a) & 65472u) << 13) + (78u << 23)); }
 RANK_FUNCTION int32_t rank_zero_int8(int64_t a) { return (*(const uint8_t*)a & 63) << 2; }
-RANK_FUNCTION float rank_int8_at(int64_t a, int64_t k, int32_t zero) { return (float)(((const uint8_t*)a)[2 + k] - zero); }
 RANK_FUNCTION float rank_scale_int4(int64_t a) {
   uint32_t w = (uint32_t)(int32_t)*(const int8_t*)a << 21;
   return __uint_as_float((w & 0x8FE00000u) + (105u << 23));
 }
-RANK_FUNCTION float rank_int4_at(int64_t a, int64_t k) {
-  uint32_t codes = ((const uint8_t*)a)[1 + k / 2];
-  return (float)((int32_t)(codes << (k % 2 ? 24 : 28)) >> 28);
+
+// 1, 2 or 4 words at a multiple of their size, in one read
+template <int count>
+RANK_FUNCTION void rank_read_words(int64_t a, uint32_t* words) {
+  if constexpr (count == 4) {
+    uint4 v = __ldg((const uint4*)a);
+    words[0] = v.x, words[1] = v.y, words[2] = v.z, words[3] = v.w;
+  } else if constexpr (count == 2) {
+    uint2 v = __ldg((const uint2*)a);
+    words[0] = v.x, words[1] = v.y;
+  } else {
+    words[0] = __ldg((const uint32_t*)a);
+  }
+}
+// words at any address, by reads of the aligned words that have a byte of them
+template <int count>
+RANK_FUNCTION void rank_read_bytes(int64_t a, uint32_t* words) {
+  const uint32_t* p = (const uint32_t*)(a & ~3);
+  int bits = (int)(a & 3) * 8;
+  uint32_t low = __ldg(p);
+#pragma unroll
+  for (int k = 0; k < count; ++k) {
+    uint32_t high = bits != 0 || k + 1 < count ? __ldg(p + k + 1) : 0;
+    words[k] = (uint32_t)(((uint64_t)high << 32 | low) >> bits);
+    low = high;
+  }
+}
+struct rank_fp32 {
+  template <int piece>
+  __device__ __forceinline__ static void read(int64_t row, int k, int32_t, float* v) {
+    uint32_t words[piece];
+    rank_read_words<piece>(row + 4 * k, words);
+    for (int i = 0; i < piece; ++i) v[i] = __uint_as_float(words[i]);
+  }
+};
+template <int piece>
+RANK_FUNCTION void rank_read_halves(int64_t a, uint32_t* halves) {
+  if constexpr (piece == 1) {
+    halves[0] = __ldg((const uint16_t*)a);
+  } else {
+    uint32_t words[piece / 2];
+    rank_read_words<piece / 2>(a, words);
+    for (int i = 0; i < piece; ++i) halves[i] = i % 2 ? words[i / 2] >> 16 : words[i / 2] & 0xFFFFu;
+  }
+}
+// sign, exponent and mantissa at their places, then times 2^112 for the other bias: right for subnormal numbers too
+struct rank_fp16 {
+  template <int piece>
+  __device__ __forceinline__ static void read(int64_t row, int k, int32_t, float* v) {
+    uint32_t halves[piece];
+    rank_read_halves<piece>(row + 2 * k, halves);
+    for (int i = 0; i < piece; ++i) {
+      uint32_t s = (uint32_t)(int32_t)(int16_t)halves[i] << 13;
+      v[i] = __uint_as_float(s & 0x8FFFE000u) * 5.192296858534828e33f;
+    }
+  }
+};
+struct rank_bf16 {
+  template <int piece>
+  __device__ __forceinline__ static void read(int64_t row, int k, int32_t, float* v) {
+    uint32_t halves[piece];
+    rank_read_halves<piece>(row + 2 * k, halves);
+    for (int i = 0; i < piece; ++i) v[i] = __uint_as_float(halves[i] << 16);
+  }
+};
+struct rank_int8 {
+  template <int piece>
+  __device__ __forceinline__ static void read(int64_t row, int k, int32_t zero, float* v) {
+    uint32_t words[piece / 4];
+    rank_read_bytes<piece / 4>(row + 2 + k, words);
+    for (int i = 0; i < piece; ++i) v[i] = (float)((int32_t)(words[i / 4] >> 8 * (i % 4) & 255u) - zero);
+  }
+};
+struct rank_int4 {
+  template <int piece>
+  __device__ __forceinline__ static void read(int64_t row, int k, int32_t, float* v) {
+    uint32_t words[piece / 8];
+    rank_read_bytes<piece / 8>(row + 1 + k / 2, words);
+    for (int i = 0; i < piece; ++i) v[i] = (float)((int32_t)(words[i / 8] << (28 - 4 * (i % 8))) >> 28);
+  }
+};
+__device__ constexpr int rank_unrolled(int pieces, int piece) { return pieces * piece <= 128 ? pieces : 1; }
+
+template <int count>
+RANK_FUNCTION void rank_fill(float* sums, float value) {
+#pragma unroll
+  for (int k = 0; k < count; ++k) sums[k] = value;
+}
+// a thread's sums and `share` times the numbers of its pieces, rounded once, or the largest of both
+template <typename numbers, int piece, int lanes, int dim, bool largest>
+RANK_FUNCTION void rank_add_row(float* sums, int64_t row, int lane, float share, int32_t zero) {
+  constexpr int pieces = (dim + piece * lanes - 1) / (piece * lanes);
+#pragma unroll rank_unrolled(pieces, piece)
+  for (int j = 0; j < pieces; ++j) {
+    int k = (j * lanes + lane) * piece;
+    if (k < dim) {
+      float v[piece];
+      numbers::template read<piece>(row, k, zero, v);
+#pragma unroll
+      for (int i = 0; i < piece; ++i) {
+        float* sum = sums + j * piece + i;
+        *sum = largest ? fmaxf(*sum, v[i] * share) : fmaf(v[i], share, *sum);
+      }
+    }
+  }
+}
+// the sums of the numbers of a thread to a row of the output at `out`, divided; zeros for the divisor 0
+template <int piece, int lanes, int dim>
+RANK_FUNCTION void rank_put_row(const float* sums, int64_t out, int lane, float divisor) {
+  constexpr int pieces = (dim + piece * lanes - 1) / (piece * lanes), wide = piece < 4 ? piece : 4;
+#pragma unroll rank_unrolled(pieces, piece)
+  for (int j = 0; j < pieces; ++j)
+#pragma unroll
+    for (int part = 0; part < piece; part += wide) {
+      int k = (j * lanes + lane) * piece + part;
+      if (k >= dim) break;
+      float v[wide];
+#pragma unroll
+      for (int i = 0; i < wide; ++i) {
+        float sum = sums[j * piece + part + i];
+        v[i] = divisor == 1.0f ? sum : divisor == 0.0f ? 0.0f : sum / divisor;
+      }
+      int64_t a = out + 4 * k;
+      if constexpr (wide == 4) {
+        if (k + 4 <= dim && (a & 15) == 0) {
+          *(float4*)a = make_float4(v[0], v[1], v[2], v[3]);
+          continue;
+        }
+      }
+      if constexpr (wide >= 2) {
+        if (k + wide <= dim && (a & 7) == 0) {
+          for (int i = 0; i < wide; i += 2) *(float2*)(a + 4 * i) = make_float2(v[i], v[i + 1]);
+          continue;
+        }
+      }
+      for (int i = 0; i < wide; ++i)
+        if (k + i < dim) ((float*)a)[i] = v[i];
+    }
 }
 #endif

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -89,7 +90,8 @@ def test_the_manifest_says_which_gpu_and_the_stages_have_its_source(artifact: pa
 def test_inspect_and_check_know_such_an_artifact(artifact: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", str(artifact)]) == 0
     text = capsys.readouterr().out
-    assert "threads 64; dense: modelled for each layer" in text
+    assert "threads 64, lanes 0; dense: modelled for each layer" in text
+    assert re.search(r"kernel +kind +sink +columns +lanes\n", text)
     assert tvm_rank.check(artifact).ok
 
 

@@ -64,7 +64,14 @@ class Lookup:
 class PoolKernel:
     """One kernel for these lookups. tables: (precision, dim) -> float32 (ids, dim)."""
 
-    def __init__(self, lookups: Sequence[Lookup], tables: Mapping[tuple[str, int], np.ndarray], target: Any, **knobs: Any):
+    def __init__(
+        self,
+        lookups: Sequence[Lookup],
+        tables: Mapping[tuple[str, int], np.ndarray],
+        target: Any,
+        pipeline: str = PIPELINE,
+        **knobs: Any,
+    ):
         self.lookups, self.stacks = lookups, {key: stored(table, key[0]) for key, table in tables.items()}
         names = {key: f"stack{k}" for k, key in enumerate(tables)}
         uses = []
@@ -78,17 +85,22 @@ class PoolKernel:
         outputs = [kernel.Argument(f"out{k}", ("rows", one.dim), "float32") for k, one in enumerate(lookups)]
         with target:
             code = kernel.build("pool", "rank.features", self.layout, 1, inputs, outputs, rows="rows", knobs=kernel.Knobs(**knobs))
-        self.code = tvm.tirx.build(tvm.IRModule({"pool": code}), target=target, pipeline=PIPELINE)
+        self.code = tvm.tirx.build(tvm.IRModule({"pool": code}), target=target, pipeline=pipeline)
 
     def __call__(self, offsets: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
         """The pooled rows of each lookup. offsets (rows + 1,) int32 · ids int64 · weights float32."""
-        words = np.zeros((1, WORDS), np.int64)
-        for word, array in ((Word.LIST, offsets), (Word.DATA, ids), (Word.WEIGHT, weights)):
-            words[0, word] = array.ctypes.data
+        words = words_of(*(array.ctypes.data for array in (offsets, ids, weights)))
         out = [np.full((len(offsets) - 1, one.dim), np.nan, np.float32) for one in self.lookups]
         layout = self.layout
         self.code["pool"](words, layout.ints, layout.floats, layout.bytes, *self.stacks.values(), *out)
         return out
+
+
+def words_of(offsets: int, ids: int, weights: int) -> np.ndarray:
+    """The descriptor of a column of ids with weights, given the addresses of its parts."""
+    words = np.zeros((1, WORDS), np.int64)
+    words[0, [Word.LIST, Word.DATA, Word.WEIGHT]] = offsets, ids, weights
+    return words
 
 
 def stored(table: np.ndarray, precision: str) -> np.ndarray:

@@ -38,8 +38,12 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
             ["layer", "precision", "size", "error", "why"], _layers(manifest)
         )
     if manifest.groups:
-        groups = [(*(str(g.get(key, "")) for key in ("kernel", "kind", "sink")), _count(g.get("columns"))) for g in manifest.groups]
-        yield "column groups\n" + text_table(["kernel", "kind", "sink", "columns"], groups)
+        numbers = ["columns", *(["lanes"] if any("lanes" in group for group in manifest.groups) else [])]
+        groups = [
+            [*(str(g.get(key, "")) for key in ("kernel", "kind", "sink")), *(_count(g.get(key)) for key in numbers)]
+            for g in manifest.groups
+        ]
+        yield "column groups\n" + text_table(["kernel", "kind", "sink", *numbers], groups)
     kernels = [[str(k.get("name", "")), _operator(k), _count(k.get("calls"))] for k in manifest.kernels]
     yield "kernels\n" + text_table(["name", "operator", "calls"], kernels)
     yield "files\n" + text_table(["file", "size"], [[name, size_text(entry.bytes)] for name, entry in manifest.files.items()])

@@ -113,12 +113,21 @@ struct float2 {
 struct float4 {
   float x, y, z, w;
 };
+// a read of a GPU at an address that is no multiple of its size is a fault
+inline void emulated_check_aligned(const void* p, size_t size) {
+  if ((uintptr_t)p % size) std::abort();
+}
 struct uint2 {
   unsigned x, y;
 };
 struct uint4 {
   unsigned x, y, z, w;
 };
+template <typename T>
+T __ldg(const T* p) {
+  emulated_check_aligned(p, sizeof(T));
+  return *p;
+}
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
