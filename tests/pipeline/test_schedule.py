@@ -79,7 +79,8 @@ def test_inspect_names_the_decisions(tmp_path: pathlib.Path, capsys: pytest.Capt
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
     assert (
-        "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached, grain_rows 0, threads 0; dense: lanes " in text
+        "features: block_rows 8, queue_ids 120, prefetch True, intermediates cached, grain_rows 0, threads 0, lanes 0; dense: lanes "
+        in text
     )
     assert "; without split_dense" in text
 
