@@ -21,11 +21,14 @@ With an item store, the items of a request are ids, and the entries are `rank_st
 
 A column whose offsets lead outside of its buffers is replaced before anything follows them, so the status needs no look in between.
 The function attribute `rank.refusals` of `main` says how many statuses it returns; it stands behind `LowerColumns`.
+
+`AddStoreEntries` adds what makes an item store alone: `build_index`, and `item_values_columns` where there are such values.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import tvm
 from tvm import relax, tirx
@@ -53,31 +56,75 @@ class AddEntries:
         return _Entries(mod, self.function, self.key_form).added()
 
 
-class _Entries:
+@tvm.transform.module_pass(opt_level=0, name="rank.AddStoreEntries")
+class AddStoreEntries:
+    """What makes an item store, in a library of its own, where `main` runs on another device. key_form: as of `AddEntries`."""
+
+    def __init__(self, key_form: str):
+        self.key_form = key_form
+
+    def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
+        """The module with the entries and their kernels added."""
+        entries = _StoreEntries(mod, {"index": index.build_index(self.key_form)})
+        entries.add_item_values()
+        return entries.builder.get()
+
+
+class _StoreEntries:
+    """What the store is made by. kernels: those that are added, beside `check` and `guard` · without: functions that are added later."""
+
+    def __init__(self, mod: tvm.IRModule, kernels: Mapping[str, tirx.PrimFunc], without: tuple[str, ...] = ()):
+        ahead = mod[ITEM_VALUES] if ITEM_VALUES in [var.name_hint for var in mod.get_global_vars()] else None
+        others = {var: other for var, other in mod.functions_items() if var.name_hint not in (*without, ITEM_VALUES)}
+        self.builder = relax.BlockBuilder(tvm.IRModule(others, attrs=mod.attrs, global_infos=mod.global_infos))
+        self.ahead = None if ahead is None else (self.builder.add_func(ahead, ITEM_VALUES), relax.utils.copy_with_new_vars(ahead))
+        modules = {"check": check_columns, "guard": guard_columns}
+        kernels = {k: module.prim_func(f"{k}_columns") for k, module in modules.items()} | dict(kernels)
+        self.kernels = {k: self.builder.add_func(f, str(f.attrs["global_symbol"])) for k, f in kernels.items()}
+
+    def add_item_values(self) -> None:
+        """The values of items that are computed ahead, if there are any, from checked columns."""
+        if self.ahead is None:
+            return
+        target, function = self.ahead
+        bb, params, name = self.builder, list(function.params), f"{ITEM_VALUES}_columns"
+        statuses = _statuses(function)
+        with bb.function(name, params, attrs={"global_symbol": name}):
+            status = self._call("check", [params[0]], self._vector(params[0]))
+            safe = self._call("guard", [params[0], status], params[0].ty)
+            outs = bb.emit(relax.Call(target, [safe, *params[1:]]))
+            parts = [bb.emit(relax.TupleGetItem(outs, k)) for k in range(len(function.ret_ty.fields))]
+            values = parts[: len(parts) - statuses]
+            every = bb.emit(relax.op.concat([status, *parts[len(values) :]], axis=0))
+            bb.emit_func_output(relax.Tuple([*values, every]))
+
+    def _call(self, kernel: str, arguments: list[relax.Expr], output: relax.TensorType) -> relax.Var:
+        return self.builder.emit(relax.call_tir(self.kernels[kernel], relax.Tuple(arguments), output))
+
+    @staticmethod
+    def _vector(table: relax.Var) -> relax.TensorType:
+        return relax.TensorType([table.ty.shape.values[0]], "int64")
+
+
+class _Entries(_StoreEntries):
     def __init__(self, mod: tvm.IRModule, name: str, key_form: str | None):
         function = mod[name]
         self.name = "rank_store" if key_form else "rank"
-        ahead = mod[ITEM_VALUES] if ITEM_VALUES in [var.name_hint for var in mod.get_global_vars()] else None
-        others = {var: other for var, other in mod.functions_items() if var.name_hint not in (name, ITEM_VALUES)}
-        self.builder = relax.BlockBuilder(tvm.IRModule(others, attrs=mod.attrs, global_infos=mod.global_infos))
-        # entered anew: a pass that replaces a function leaves the type of its variable as it was
-        self.main = self.builder.add_func(function, name)
-        self.ahead = None if ahead is None else (self.builder.add_func(ahead, ITEM_VALUES), relax.utils.copy_with_new_vars(ahead))
-        self.function = relax.utils.copy_with_new_vars(function)  # a function's symbolic dimensions are its own
-        self.statuses = _statuses(function)
-        modules = {"check": check_columns, "guard": guard_columns, "bind": bind_columns}
-        kernels = {k: module.prim_func(f"{k}_columns") for k, module in modules.items()}
+        kernels = {"bind": bind_columns.prim_func("bind_columns")}
         if key_form:
             kernels |= {"find": index.find_rows(key_form), "place": place_fields.prim_func(), "index": index.build_index(key_form)}
-        self.kernels = {k: self.builder.add_func(f, str(f.attrs["global_symbol"])) for k, f in kernels.items()}
+        super().__init__(mod, kernels, (name,))
+        # entered anew: a pass that replaces a function leaves the type of its variable as it was
+        self.main = self.builder.add_func(function, name)
+        self.function = relax.utils.copy_with_new_vars(function)  # a function's symbolic dimensions are its own
+        self.statuses = _statuses(function)
         self.store = _store_params(function.params[1]) if key_form else []
 
     def added(self) -> tvm.IRModule:
         """The module with both functions."""
         columns = self._rank_columns()
         self._rank_batches(columns)
-        if self.ahead is not None:
-            self._item_values(*self.ahead)
+        self.add_item_values()
         return self.builder.get()
 
     # No dataflow blocks: inside of one, TVM looks whether a kernel is a reshape, and fails on kernels that are no block.
@@ -120,26 +167,6 @@ class _Entries:
                 for plan, count in zip(plans, fields, strict=True)
             ]
             bb.emit_func_output(bb.emit(relax.Call(target, [*bound, *store, *others])))
-
-    def _item_values(self, target: relax.GlobalVar, function: relax.Function) -> None:
-        """The values of items that are computed ahead, from checked columns."""
-        bb, params, name = self.builder, list(function.params), f"{ITEM_VALUES}_columns"
-        statuses = _statuses(function)
-        with bb.function(name, params, attrs={"global_symbol": name}):
-            status = self._call("check", [params[0]], self._vector(params[0]))
-            safe = self._call("guard", [params[0], status], params[0].ty)
-            outs = bb.emit(relax.Call(target, [safe, *params[1:]]))
-            parts = [bb.emit(relax.TupleGetItem(outs, k)) for k in range(len(function.ret_ty.fields))]
-            values = parts[: len(parts) - statuses]
-            every = bb.emit(relax.op.concat([status, *parts[len(values) :]], axis=0))
-            bb.emit_func_output(relax.Tuple([*values, every]))
-
-    def _call(self, kernel: str, arguments: list[relax.Expr], output: relax.TensorType) -> relax.Var:
-        return self.builder.emit(relax.call_tir(self.kernels[kernel], relax.Tuple(arguments), output))
-
-    @staticmethod
-    def _vector(table: relax.Var) -> relax.TensorType:
-        return relax.TensorType([table.ty.shape.values[0]], "int64")
 
 
 def _statuses(function: relax.Function) -> int:

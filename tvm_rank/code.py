@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tvm
@@ -35,7 +35,8 @@ Output = tuple[tuple[int | str, ...], str]  # (N, 1) as ("N", 1), and the dtype
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Code:
     """The executable. `outputs` of the model, in order; `refusals`: per feature kernel, the feature of each status; `stages`: the text
-    behind each phase · binaries: machine code of a GPU, by file · before_kernels: makes the module that feature kernels are built from."""
+    behind each phase · binaries: machine code of a GPU, by file · before_kernels: makes the module that feature kernels are built from ·
+    store_executable: what makes the item store, where the executable does not."""
 
     executable: Any
     outputs: tuple[Output, ...]
@@ -49,6 +50,7 @@ class Code:
     binaries: Mapping[str, bytes]
     schedule: Mapping[str, Any]
     before_kernels: Callable[[], tvm.IRModule]
+    store_executable: Any = None
 
 
 def generate(
@@ -73,25 +75,45 @@ def generate(
     say("generating code")
     kept = kept_code(seen["inline"], seen["graph"], passes["schedule"])
     main, kernels = seen["graph"]["main"], tuple(kernel_entries(seen["fuse"]))
-    switch = {SWITCH: switch_func()} if any("matrix_flag" in kernel for kernel in kernels) else {}
-    executable = pipeline.build(pipeline.with_kernels(lowered, {**beside, **kept.functions, **switch}), target)
-    stages["llvm"] = llvm_ir(executable)
+    of_store = _store_code(mod, target, passes, kept) or _StoreCode(seen["graph"], None)
+    more = {**beside, **_switch(kernels), **({} if of_store.executable else kept.functions)}
+    stages["llvm"] = llvm_ir(executable := pipeline.build(pipeline.with_kernels(lowered, more), target, passes.get("key_form")))
     passes["schedule"].warn_of_unused(str(kernel.get("key", kernel["name"])) for kernel in kernels)
-    refusals, fields = _refusals(main), list(main.ret_ty.fields)
     return Code(
         executable=executable,
-        outputs=tuple(_output(field) for field in fields[: len(fields) - len(refusals)]),
-        refusals=refusals,
+        outputs=_outputs(main),
+        refusals=_refusals(main),
         kernels=kernels,
         groups=tuple(_attribute(main, GROUPS)),
         stages=stages,
         plan=Plan(before=steps["inline"], after=steps["graph"], kernels=steps["fuse"]),
-        materialized=_materialized(seen["graph"]),
+        materialized=_materialized(seen["graph"], of_store.ahead),
         kept=kept,
         binaries=_binaries(executable, target, say, stages),
         schedule=_described(passes["schedule"], target),
         before_kernels=partial(pipeline.before_kernels, mod, target, passes),
+        store_executable=of_store.executable,
     )
+
+
+def _switch(kernels: Sequence[Mapping[str, Any]]) -> Mapping[str, tirx.PrimFunc]:
+    """What turns the CPU's matrix unit on, if a kernel uses it."""
+    return {SWITCH: switch_func()} if any("matrix_flag" in kernel for kernel in kernels) else {}
+
+
+class _StoreCode(NamedTuple):
+    """The module with what computes the values of items, and what makes the store of a GPU's artifact, on the host."""
+
+    ahead: tvm.IRModule
+    executable: Any
+
+
+def _store_code(mod: tvm.IRModule, target: tvm.target.Target, passes: Mapping[str, Any], kept: KeptCode) -> _StoreCode | None:
+    """None where the library of the kernels has it too, or there is no store."""
+    if "key_form" not in passes or target.kind.name != "cuda":
+        return None
+    ahead, lowered = pipeline.store_module(mod, target, passes["schedule"], passes["key_form"], passes.get("materialize"))
+    return _StoreCode(ahead, pipeline.build(pipeline.with_kernels(lowered, kept.functions), target.host))
 
 
 def _described(schedule: Schedule, target: tvm.target.Target) -> Mapping[str, Any]:
@@ -139,8 +161,8 @@ def _refusals(function: relax.Function) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(names) for names in _attribute(function, REFUSALS))
 
 
-def _materialized(mod: tvm.IRModule) -> Materialized:
-    """What is computed ahead for the items of a store."""
+def _materialized(mod: tvm.IRModule, ahead: tvm.IRModule) -> Materialized:
+    """What is computed ahead for the items of a store; `ahead` has the function that does."""
     main = mod["main"]
     fields = frozenset(_attribute(main, READ_FIELDS))
     if not (stored := _attribute(main, STORED)):
@@ -148,8 +170,14 @@ def _materialized(mod: tvm.IRModule) -> Materialized:
     return Materialized(
         values=tuple((tuple(shape), dtype) for shape, dtype in stored),
         fields=fields,
-        refusals=_refusals(mod[ITEM_VALUES]),
+        refusals=_refusals(ahead[ITEM_VALUES]),
     )
+
+
+def _outputs(function: relax.Function) -> tuple[Output, ...]:
+    """The results of a function but for the statuses behind them."""
+    fields = list(function.ret_ty.fields)
+    return tuple(_output(field) for field in fields[: len(fields) - len(_refusals(function))])
 
 
 def _output(tensor: Any) -> Output:

@@ -163,6 +163,7 @@ class _Maker:
             plan=code.plan,
             items=None if stored is None else stored.items,
             before_kernels=code.before_kernels,
+            store_executable=code.store_executable,
         )
 
 
@@ -232,7 +233,7 @@ def _target(target: object, options: StoreOptions, precision: Precision, tuning:
 
     resolved = resolve(target)
     if resolved.is_gpu:
-        check_gpu_options(resolved, store=options.items is not None, precision=precision, tuning=tuning)
+        check_gpu_options(resolved, precision=precision, tuning=tuning)
     else:
         check_cpu_options(resolved, precision)
     options.check_target(resolved.name, resolved.machine, resolved.needs)

@@ -64,13 +64,16 @@ def phases(
     """Phase -> passes. schedule: None for the defaults of the target · key_form: `text` or `number` with an item store, by its keys ·
     materialize: what of the items is computed ahead · reductions: dense layers in bf16 or int8, by number (`ReduceDense`)."""
     transform = relax.transform
+    features: list[tvm.transform.Pass] = [StoreFeatures()] if materialize == IDS else []
+    values: list[tvm.transform.Pass] = [MaterializeItems(materialize)] if materialize and materialize != IDS else []
     if pipeline_gpu.is_for(target, schedule):
         entries = [] if target.kind.name == "cuda" else [AddEntries(key_form=key_form)]
         loops = [threads_to_loops] if entries else []
-        return pipeline_gpu.phases(target, schedule, entries, reductions) | {"lower": [*_CALLS, *_MACHINE, *loops]}
+        stored = pipeline_gpu.StoredPasses(features, values)
+        return pipeline_gpu.phases(target, schedule, entries, reductions, stored) | {"lower": [*_CALLS, *_MACHINE, *loops]}
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": _graph_passes(target, schedule or Schedule(), key_form, materialize, reductions),
+        "graph": _graph_passes(target, schedule or Schedule(), key_form, pipeline_gpu.StoredPasses(features, values), reductions),
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(LEGALIZATIONS),
@@ -86,13 +89,12 @@ def _graph_passes(
     target: tvm.target.Target,
     schedule: Schedule,
     key_form: str | None,
-    materialize: str | None,
+    stored: pipeline_gpu.StoredPasses,
     reductions: Mapping[int, Reduction],
 ) -> list[tvm.transform.Pass]:
     """The project's own passes."""
     tiles, knobs = schedule.dense or tiles_for(target), schedule.features
-    ahead = [MaterializeItems(materialize), LowerColumns(ITEM_VALUES, knobs)] if materialize and materialize != IDS else []
-    kept = [StoreFeatures()] if materialize == IDS else []
+    ahead = [*stored.values, LowerColumns(ITEM_VALUES, knobs)] if stored.values else []
     optional = {
         "common_features": CommonFeatures(),
         "hoist_request_side": HoistRequestSide(),
@@ -108,7 +110,7 @@ def _graph_passes(
         *([AddTurns(schedule.turns)] if schedule.turns else []),
     ]
     clean = [FuseNorms(), FoldScales(), RemoveMoves()]
-    return [*clean, *common, *kept, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
+    return [*clean, *common, *stored.features, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 
 def run(
@@ -168,10 +170,26 @@ def with_kernels(mod: tvm.IRModule, kernels: Mapping[str, tvm.tirx.PrimFunc]) ->
     return tvm.IRModule({**dict(mod.functions_items()), **more}, attrs=mod.attrs, global_infos=mod.global_infos) if more else mod
 
 
-def build(mod: tvm.IRModule, target: tvm.target.Target) -> relax.VMExecutable:
-    """Machine code for a module that went through `run`."""
+def store_module(
+    mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedule, key_form: str, level: str | None
+) -> tuple[tvm.IRModule, tvm.IRModule]:
+    """The module of the library that makes the item store of a GPU's artifact, behind the passes of the graph and behind all. mod, level: as
+    of `run`; without values that are computed ahead the library has kernels alone."""
+    of_items = tvm.IRModule({})
+    if level not in (None, IDS):
+        found = dict(materialized(mod, target, schedule, str(level)).functions_items())
+        of_items = tvm.IRModule({var: function for var, function in found.items() if var.name_hint == ITEM_VALUES})
+    seen: dict[str, tvm.IRModule] = {}
+    with target.host:
+        for name, passes in pipeline_gpu.store_phases(key_form, [*_CALLS, *_MACHINE], schedule).items():
+            of_items = seen[name] = tvm.transform.Sequential(passes, name=name)(of_items)
+    return seen["graph"], of_items
+
+
+def build(mod: tvm.IRModule, target: tvm.target.Target, key_form: str | None = None) -> relax.VMExecutable:
+    """Machine code for a module that went through `run`. key_form: as of `phases`; a CPU's kernel that reads keys is in the module."""
     nothing = tvm.transform.Sequential([])
     if target.kind.name == "cuda":
         with target:
-            return pipeline_gpu.build(mod, target, nothing)
+            return pipeline_gpu.build(mod, target, nothing, key_form)
     return relax.build(mod, target, relax_pipeline=nothing, tir_pipeline=PIPELINE)

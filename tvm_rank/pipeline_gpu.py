@@ -2,7 +2,8 @@
 row, dense layers one with warps that share sums (`te_schedules/gpu/dense.py`); the rest are TVM's operators, fused as on CPUs, with a thread
 for each number of their results (`dlight.gpu.Fallback`).
 
-What splits dense layers for CPU vectors is left out: `SplitPairs`, `SplitDense`, `ReduceDense`.
+What splits dense layers for CPU vectors is left out: `SplitPairs`, `SplitDense`, `ReduceDense`. What makes an item store is a library for
+the host, from the same graph (`store_phases`): there may be no GPU where it is made.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import tvm
 from tvm import relax, tirx
 from tvm.s_tir import dlight
 
+from relay_passes.add_entries import AddStoreEntries
 from relay_passes.common_features import CommonFeatures
 from relay_passes.dense_on_gpu import DenseOnGpu
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
 from relay_passes.lower_columns import LowerColumns
+from relay_passes.materialize_items import ITEM_VALUES
+from relay_passes.part_item_bias import PartItemBias
 from relay_passes.reduce_dense import Reduction
 from relay_passes.tile_layers import TileLayers
 from te_schedules import check_columns, pack_columns
@@ -28,6 +33,10 @@ from te_schedules.column_group.kernel import OPERATOR, RECOMPUTED, Knobs
 from te_schedules.dense import GENERIC
 from te_schedules.gpu.build import PIPELINE
 from te_schedules.gpu.dense import NAME as DENSE
+from te_schedules.inline_fused import InlineFused
+from te_schedules.item_store import index
+from te_schedules.item_store.read_field import NAME as READ_FIELD
+from te_schedules.plain import LEGALIZATIONS
 from te_schedules.trees import TreeKnobs
 from te_schedules.trees.kernel import NAME as TREES
 from tvm_rank.errors import TargetError
@@ -43,6 +52,18 @@ OF_THREADS = (
     "rank.bind_columns",
 )  # the last three are the host's
 THREADS = 64  # of a block, unless a schedule says more
+OPTIONAL = {
+    "common_features": CommonFeatures,
+    "hoist_request_side": HoistRequestSide,
+}  # a schedule may leave them out, by these names
+
+
+class StoredPasses(NamedTuple):
+    """Passes that take out of the graph what an item store keeps of features, and of the values behind them."""
+
+    features: list[tvm.transform.Pass]
+    values: list[tvm.transform.Pass]
+
 
 _AS_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
 # whose limits TVM's rules look at when kernels for GPUs are made to run on a CPU
@@ -66,20 +87,25 @@ def phases(
     schedule: Schedule | None,
     entries: list[tvm.transform.Pass],
     reductions: Mapping[int, Reduction],
+    stored: StoredPasses,
 ) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes, by the names that the CPU's have, as far as these differ. `entries`: what adds functions to the graph ·
-    reductions: dense layers below fp32, by number (`DenseOnGpu`)."""
+    reductions: dense layers below fp32, by number (`DenseOnGpu`) · stored: what takes values of an item store out of the graph."""
     if reductions and target.kind.name != "cuda":
         raise TargetError(
             "kernels with the knob `threads` on a CPU have dense layers in fp32 only; leave out `precision`, or the knob"
         )
     transform, schedule = relax.transform, schedule or Schedule()
-    optional = {"common_features": CommonFeatures(), "hoist_request_side": HoistRequestSide()}
+    common, hoist = ([] if name in schedule.without else [made()] for name, made in OPTIONAL.items())
+    ahead = MainAlone() if target.kind.name == "cuda" else LowerColumns(ITEM_VALUES, knobs_of(schedule))
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": [
-            *(one for name, one in optional.items() if name not in schedule.without),
+            *common,
+            *stored.features,
+            *hoist,
             FuseDense(GENERIC),
+            *([*stored.values, ahead, PartItemBias()] if stored.values else []),
             DenseOnGpu(reductions, schedule.gpu_dense, schedule.kernels, plain=target.kind.name != "cuda"),
             TileLayers({}, TreeKnobs(threads=schedule.trees.threads or THREADS)),
             LowerColumns(knobs=knobs_of(schedule)),
@@ -87,7 +113,7 @@ def phases(
         ],
         "legalize": [
             transform.DecomposeOpsForInference(),
-            transform.LegalizeOps(),
+            transform.LegalizeOps({READ_FIELD: _rows_taken}),
             transform.AnnotateTIROpPattern(),
             transform.FoldConstant(),
         ],
@@ -98,6 +124,44 @@ def phases(
             Scheduled(target if target.kind.name == "cuda" else tvm.target.Target(_ANY_GPU)),
         ],
     }
+
+
+def store_phases(key_form: str, lower: list[tvm.transform.Pass], schedule: Schedule) -> dict[str, list[tvm.transform.Pass]]:
+    """Phase -> passes over a module with the values of items alone, or with nothing, to the library of the host that makes the item store.
+    lower: those of every target."""
+    transform = relax.transform
+    return {
+        "graph": [TileLayers({}), LowerColumns(ITEM_VALUES, on_host(schedule)), AddStoreEntries(key_form)],
+        "legalize": [
+            transform.DecomposeOpsForInference(),
+            transform.LegalizeOps(LEGALIZATIONS),
+            transform.AnnotateTIROpPattern(),
+            transform.FoldConstant(),
+        ],
+        "fuse": [transform.FuseOps(), transform.FuseTIR(), InlineFused()],
+        "lower": lower,
+    }
+
+
+def on_host(schedule: Schedule) -> Knobs:
+    """The knobs of feature kernels that make the item store of a GPU."""
+    return replace(schedule.features, threads=0)
+
+
+@tvm.transform.module_pass(opt_level=0, name="rank.MainAlone")
+class MainAlone:
+    """Without the function of the values of items, which is the host's."""
+
+    def transform_module(self, mod: tvm.IRModule, _ctx) -> tvm.IRModule:
+        """The module; unchanged when nothing is computed ahead."""
+        functions = {var: function for var, function in mod.functions_items() if var.name_hint != ITEM_VALUES}
+        return tvm.IRModule(functions, attrs=mod.attrs, global_infos=mod.global_infos)
+
+
+def _rows_taken(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """Rows of what a store keeps, as an operator of TVM's, which is fused with what reads them."""
+    taken = builder.normalize(relax.op.take(*call.args, axis=0, mode="clip"))
+    return taken.op.get_attr("FLegalize")(builder, taken)
 
 
 @tvm.transform.module_pass(opt_level=0, name="rank.Scheduled")
@@ -120,12 +184,17 @@ class Scheduled:
             return dlight.ApplyDefaultSchedule(dlight.gpu.Fallback())(mod)
 
 
-def build(mod: tvm.IRModule, target: tvm.target.Target, nothing: tvm.transform.Pass) -> relax.VMExecutable:
-    """Code of a GPU, as source, and machine code of its host: the virtual machine, and what brings the columns of a request together."""
+def build(
+    mod: tvm.IRModule, target: tvm.target.Target, nothing: tvm.transform.Pass, key_form: str | None = None
+) -> relax.VMExecutable:
+    """Code of a GPU, as source, and machine code of its host: the virtual machine, what brings the columns of a request together, and, with
+    the form of the keys of an item store, what finds its rows."""
     with target.host:
-        kernels = {kernel.attrs["global_symbol"]: kernel for kernel in (check_columns.prim_func(), pack_columns.prim_func())}
+        kernels = [check_columns.prim_func(), pack_columns.prim_func()]
+        if key_form is not None:
+            kernels.append(index.find_rows(key_form).with_attr("tirx.is_host_func", True))
     mod = mod.clone()
-    mod.update(tvm.IRModule(kernels))
+    mod.update(tvm.IRModule({kernel.attrs["global_symbol"]: kernel for kernel in kernels}))
     with _sources():
         return relax.build(mod, target, relax_pipeline=nothing, tir_pipeline=PIPELINE)
 

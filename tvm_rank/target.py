@@ -122,10 +122,9 @@ def _cuda(name: str) -> ResolvedTarget:
     return ResolvedTarget(name=name, tvm_target=made, machine=host.machine, needs=(*host.needs, found[1]))
 
 
-def check_gpu_options(target: ResolvedTarget, *, store: bool, precision: Precision, tuning: object) -> None:
+def check_gpu_options(target: ResolvedTarget, *, precision: Precision, tuning: object) -> None:
     """Raise TargetError when what `compile` is asked for is not there for GPUs."""
     asked = {
-        "an item store (items)": store,
         f"precision {precision.dense!r}": precision.dense not in ON_GPUS,
         "a tolerance of the precision, which a run on the GPU would have to judge,": precision.tolerance is not None,
         "tuning with a database": tuning is not None and not hasattr(tuning, "features"),

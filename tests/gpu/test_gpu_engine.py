@@ -112,8 +112,6 @@ def test_a_machine_without_the_driver_refuses_it(artifact: pathlib.Path, fresh_p
 
 
 def test_what_is_not_there_for_gpus_is_refused_by_name(workload: zoo.Workload):
-    with pytest.raises(tvm_rank.TargetError, match="an item store"):
-        tvm_rank.compile(**brought(workload), target="cuda-sm_80", items=workload.read_items(0), item_key="item_id")
     with pytest.raises(tvm_rank.TargetError, match="compute capability, such as cuda-sm_80"):
         tvm_rank.compile(**brought(workload), target="cuda")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Artifact:
     """A compiled model in memory. `save` writes it; `tvm_rank.load` reads what was written. before_kernels: makes the module that its feature
-    kernels are built from."""
+    kernels are built from · store_executable: makes the item store, where the executable is for a GPU."""
 
     manifest: Manifest
     executable: Any
@@ -42,6 +42,7 @@ class Artifact:
     items: Mapping[str, pa.Array] | None = None  # of the item store
     samples: SampleRequests | None = None
     before_kernels: Callable[[], Any] | None = None
+    store_executable: Any = None
 
     def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
         """Write the artifact to the folder `path`, in place of an artifact that is there; with an item store, also make that.
@@ -63,9 +64,11 @@ class Artifact:
         store.write(path, fill, lambda files: self._finish(files, stacks, made))
 
     def write_library(self, folder: pathlib.Path) -> None:
-        """Write the code alone. Raises ArtifactError when no C++ compiler can link it."""
+        """Write the code alone, and that of the store. Raises ArtifactError when no C++ compiler can link it."""
         with _quiet():
             link(self.executable, folder / store.LIBRARY, self.manifest.machine)
+            if self.store_executable is not None:
+                link(self.store_executable, folder / store.STORE_LIBRARY, self.manifest.machine)
 
     def _finish(self, files: dict[str, FileEntry], stacks: Sequence[StackEntry], made: Sequence[StoreEntry]) -> Manifest:
         return dataclasses.replace(self.manifest, files=files, stacks=tuple(stacks), store=tuple(made))

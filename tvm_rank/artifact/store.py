@@ -18,6 +18,7 @@ from tvm_rank.artifact.manifest import FileEntry, Manifest
 from tvm_rank.errors import ArtifactError
 
 MANIFEST, LIBRARY, FEATURES, PLAN, STAGES, HOST = "manifest.json", "model.so", "features.json", "plan.json", "stages", "host"
+STORE_LIBRARY = "store.so"  # makes the item store of an artifact for a GPU
 ITEMS = "items"
 ITEM_FILE, ITEM_INDEX = f"{ITEMS}/items.arrow", f"{ITEMS}/index.bin"
 

@@ -33,14 +33,14 @@ def write_store(
     say: Progress,
     check: Callable[[Mapping[str, pa.Array], Sequence[str]], None] = lambda _columns, _names: None,
 ) -> StoreEntry:
-    """Write the store of these items (`read_items`) into the folder of an artifact, whose `model.so` is there.
+    """Write the store of these items (`read_items`) into the folder of an artifact, whose libraries are there.
 
     check: called with the columns, and the name of the column of each item field, before a kernel reads them.
 
     Raises InputError for a column that a feature cannot read, and for keys that are null or occur twice.
     """
     (wanted,) = manifest.store
-    library = open_library(folder)
+    library = open_library(folder, store.STORE_LIBRARY if (folder / store.STORE_LIBRARY).exists() else store.LIBRARY)
     say("preparing the item columns")
     links, host = Links(folder, manifest.links, library), open_host(folder, manifest.host_stages)
     uses = manifest.item_fields[: len(manifest.item_fields) - len(wanted.kept_features)]

@@ -40,7 +40,7 @@ def kept_code(before: tvm.IRModule, after: tvm.IRModule, schedule: Schedule) -> 
     mod = before if "common_features" in schedule.without else tvm.transform.Sequential([CommonFeatures()])(before)
     columns, producers = kept_program(mod)
     table = next(param for param in mod["main"].params if param.name == ITEM_COLUMNS)
-    knobs = replace(schedule.features, block_rows=BLOCK_ROWS)
+    knobs = replace(schedule.features, block_rows=BLOCK_ROWS, threads=0)  # on the host in any case
     module, layouts = ragged.module(columns, producers, int(table.ty.shape.values[0]), knobs, KEPT_PREFIX)
     files: dict[str, bytes] = {}
     named: dict[str, Any] = {var.name_hint: function for var, function in module.functions_items()}

@@ -17,7 +17,7 @@ from tvm_rank.host.link import LinkEntry, needed_columns
 from tvm_rank.host.stage import ITEM, HostStage
 from tvm_rank.items.source import STRING, key_type, read_items
 from tvm_rank.runtime.columns import NUMBER, TEXT, FieldUse
-from tvm_rank.runtime.this_machine import lacking
+from tvm_rank.runtime.this_machine import lacking, of_host
 
 NONE, AUTO, BY_COLUMNS = "none", "auto", "columns"
 CHOICES = (*MATERIALIZED, AUTO)
@@ -101,8 +101,8 @@ class StoreOptions:
             raise RankError(f"compile(store_layout={self.layout!r}): give one of {', '.join(LAYOUTS)}")
 
     def check_target(self, name: str, machine: str, needs: Sequence[str]) -> None:
-        """Raise RankError for a store under a target that does not run here: the code that is compiled makes the store."""
-        if self.key is not None and (lacks := lacking(machine, needs)):
+        """Raise RankError for a store under a target whose CPU is not here: the code that is compiled for it makes the store."""
+        if self.key is not None and (lacks := lacking(machine, of_host(needs))):
             raise RankError(
                 f"compile(target={name!r}, items=...): the store of the items is made by the code that is compiled, and {lacks}; compile on "
                 "such a machine, or leave items and item_key out"

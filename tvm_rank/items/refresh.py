@@ -22,14 +22,15 @@ from tvm_rank.items.build import write_store
 from tvm_rank.items.records import type_name
 from tvm_rank.items.refreshed_samples import refreshed_samples
 from tvm_rank.items.source import read_items
-from tvm_rank.runtime.this_machine import check_machine
+from tvm_rank.runtime.this_machine import check_host
 
 
 def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], None] | None = None) -> Manifest:
     """Make the item store of the artifact at `path` again from other items; gives the new manifest.
 
     items: as `compile` takes them, with the columns and types that it was compiled with · progress: called with the name of each stage as
-    it begins. Nothing is compiled: the kernels of the artifact do the work. The artifact is replaced when the new one is complete; engines
+    it begins. Nothing is compiled: the kernels of the artifact do the work, on the CPU
+    (one for a GPU has some for that). The artifact is replaced when the new one is complete; engines
     that are running go on with the store that they have mapped. Sample requests lose the items that are not the same any more. Raises
     ArtifactError for an artifact without a store, InputError for items that do not fit it.
     """
@@ -38,7 +39,7 @@ def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], 
     manifest = store.read(folder)
     if not manifest.store:
         raise RankError(f"{folder}: has no item store; compile it with --items and --item-key")
-    check_machine(manifest, str(folder))
+    check_host(manifest, str(folder))
     say("reading the items")
     entry = manifest.store[0]
     fields = manifest.item_fields[: len(manifest.item_fields) - len(entry.kept_features)]

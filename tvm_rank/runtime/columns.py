@@ -20,6 +20,7 @@ from tvm_rank.runtime.legacy import legacy_column
 WORDS = 24  # of a descriptor, as te_schedules.column has it (a test compares the two; the runtime does not import the compiler)
 TEXT, NUMBER, WEIGHTED = "text", "number", "weighted"
 MAP_TEXT, MAP_NUMBER, NESTED = "map_text", "map_number", "nested"
+ADDRESSES = (3, 5, 6, 8, 9, 10, 12, 17, 19, 20, 21)  # words that lead to memory; word 2, the rows of a call, is not among them
 ROLES = (TEXT, NUMBER, WEIGHTED, MAP_TEXT, MAP_NUMBER, NESTED)
 MAPS = (MAP_TEXT, MAP_NUMBER, NESTED)  # roles that read texts `key:value` or maps, and nothing else
 TEXT_FORM = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from tvm_rank.host.link import needed_columns
 from tvm_rank.host.stage import ITEM, REQUEST
 from tvm_rank.output import Scores
 from tvm_rank.runtime import gpu, matrix_unit, tvm_runtime
-from tvm_rank.runtime.columns import FieldUse, Table
 from tvm_rank.runtime.direct import Output
+from tvm_rank.runtime.gpu_memory import OnGpu
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.item_store import ItemStore
 from tvm_rank.runtime.library import kernel, open_library
@@ -28,6 +28,7 @@ from tvm_rank.runtime.machines import RANK, RANK_STORE, Machine, Machines
 from tvm_rank.runtime.program import Refusal, check, raise_refusal
 from tvm_rank.runtime.read_side import read_side
 from tvm_rank.runtime.record_batch import NO_COLUMNS, one_batch, plan
+from tvm_rank.runtime.request_tables import tables_of
 from tvm_rank.runtime.row_map import RowMap, Rows
 from tvm_rank.runtime.stacks import MAPPED, MEMORY, open_stack
 from tvm_rank.runtime.this_machine import check_machine, gpu_of
@@ -83,10 +84,9 @@ class Engine:
         matrix_unit.enable(self._library, manifest, str(folder))
         self._links = Links(folder, manifest.links, self._library, threads) if manifest.links else None
         self._store = ItemStore(folder, manifest, kernel(self._library, "check_columns"), tables) if manifest.store else None
-        placed = tvm_ffi.from_dlpack if self._gpu is None else gpu.on_device
-        stacks = [placed(open_stack(folder, entry, tables)) for entry in manifest.stacks]
-        stored = [] if self._store is None else [tvm_ffi.from_dlpack(value) for value in self._store.values]
-        self._arrays = [*stored, *stacks]
+        files = [*([] if self._store is None else self._store.values), *(open_stack(folder, s, tables) for s in manifest.stacks)]
+        self._on_gpu = None if self._gpu is None else OnGpu(self._library, folder, files, self._store)
+        self._arrays = [tvm_ffi.from_dlpack(file) for file in files] if self._on_gpu is None else self._on_gpu.arrays
         self._refusals = [[Refusal(feature=f, rule=r) for f, r in group] for group in manifest.refusals]
         self._outputs = tuple(output.name for output in manifest.outputs)
         self._item = tvm_ffi.get_global_func("ffi.ArrayGetItem")  # a tenth of the time of [], which asks for slices
@@ -183,11 +183,11 @@ class Engine:
         rows = self._row_map.rows(item_request, requests, count)
         if not count:
             return self._no_scores()
-        tables = self._tables(user_columns, item_columns, rows)
+        tables = tables_of(self.manifest, user_columns, item_columns, rows)
         with self.machines.taken() as machine:
             words = tuple(table.words for table in tables)
             if self._gpu is not None:
-                return self._run_on_gpu(machine, words, requests, count, rows.row_map)
+                return self._run_on_gpu(machine, words, rows)
             return self._scores(self._results(machine.rank_columns, words, rows))
 
     def _rank_ids(self, store: ItemStore, user: Any, given: Any, item_request: Any) -> Scores:
@@ -196,7 +196,9 @@ class Engine:
         ids = store.ids(given)
         count, of_store = len(ids), (store.id_words(ids, keep), store.keys, store.slots, store.words)
         user_batch = self._user_batch(user)
-        plans = None if user_batch is None else self._plans_for(user_batch.schema, NO_FIELDS, mapped=user_batch.num_rows > 1)
+        plans = None
+        if user_batch is not None and self._gpu is None:
+            plans = self._plans_for(user_batch.schema, NO_FIELDS, mapped=user_batch.num_rows > 1)
         if user_batch is not None and plans is not None:
             rows = self._row_map.rows(item_request, user_batch.num_rows, count)
             return self._rank_batches(user_batch, None, rows, plans, *of_store)
@@ -204,10 +206,12 @@ class Engine:
         rows = self._row_map.rows(item_request, requests, count)
         if not count:
             return self._no_scores()
-        tables = self._tables(columns, None, rows)
+        tables = tables_of(self.manifest, columns, None, rows)
         with self.machines.taken() as machine:
-            words = (*(table.words for table in tables), *of_store)
-            return self._scores(self._results(machine.rank_columns, words, rows))
+            words = tuple(table.words for table in tables)
+            if self._gpu is not None:
+                return self._run_on_gpu(machine, words, rows, of_store[0])
+            return self._scores(self._results(machine.rank_columns, (*words, *of_store), rows))
 
     def _results(self, function: Callable, columns: Sequence[Any], rows: Rows) -> list[np.ndarray]:
         """Call a function of the machine: outputs, the status, and with a store the row of each item there. What `columns` points to must stay
@@ -227,15 +231,21 @@ class Engine:
         return scores
 
     def _run_on_gpu(
-        self, machine: gpu.GpuMachine, tables: Sequence[np.ndarray], requests: int, count: int, index: np.ndarray
+        self, machine: gpu.GpuMachine, tables: Sequence[np.ndarray], rows: Rows, ids: np.ndarray | None = None
     ) -> Scores:
-        """Bring the columns to the GPU once they have been checked, and the scores back."""
-        statuses = [machine.check(table) for table in tables]
-        names = [output.name for output in self.manifest.outputs]
-        results = [] if any(status.any() for status in statuses) else machine.run(tables, requests, count, index, self._arrays)
-        if (status := np.concatenate([*statuses, *results[len(names) :]])).any():
+        """Bring the columns to the GPU once they have been checked, and the scores back. ids: of items of the store."""
+        assert self._on_gpu is not None
+        statuses = [machine.check(table) for table in (*tables, *([] if ids is None else [ids]))]
+        if any(status.any() for status in statuses):
+            self._refuse(np.concatenate(statuses))
+        fields = None if ids is None else self._on_gpu.found(ids, rows.items)
+        results, count = machine.run(tables, rows, fields, self._arrays), len(self._outputs)
+        if (status := np.concatenate([*statuses, *results[count:]])).any():
             self._refuse(status)
-        return Scores(dict(zip(names, results, strict=False)))
+        scores = Scores(zip(self._outputs, results, strict=False))
+        if fields is not None and self._store is not None:
+            scores.missing = np.flatnonzero(fields.rows == self._store.entry.rows)
+        return scores
 
     def _refuse(self, status: np.ndarray) -> None:
         """Raise InputError for what the statuses say: of the request's columns, of the items' columns, of the kernels of features."""
@@ -267,32 +277,6 @@ class Engine:
             plans = None if any(entry is None for entry in made) else tuple(tvm_ffi.from_dlpack(entry) for entry in made)
             self._known = known = (user, items, mapped, plans)
         return known[3]
-
-    def _tables(self, user: Mapping[str, Any], items: Mapping[str, Any] | None, rows: Rows) -> tuple[Table, Table]:
-        """The descriptor tables of both sides."""
-        index = rows.row_map if rows.requests > 1 else None
-        return (
-            self._table(self.manifest.request_fields, user, rows.requests, {}, 0, None),
-            self._table(self.manifest.item_fields, user, rows.requests, items, rows.items, index),
-        )
-
-    @staticmethod
-    def _table(
-        uses: Sequence[FieldUse],
-        user: Mapping[str, Any],
-        requests: int,
-        items: Mapping[str, Any] | None,
-        count: int,
-        index: np.ndarray | None,
-    ) -> Table:
-        """A descriptor table; without `items`, the rows of item fields stay empty."""
-        table = Table(uses)
-        for k, use in enumerate(uses):
-            if use.is_request:
-                table.fill(k, user[use.name], requests, f"user column {use.name!r}", index)
-            elif items is not None:
-                table.fill(k, items[use.name], count, f"item column {use.name!r}")
-        return table
 
 
 def _names(manifest: Manifest, *, request: bool) -> tuple[str, ...]:

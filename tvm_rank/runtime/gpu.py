@@ -1,8 +1,9 @@
 """Running an artifact on a GPU: one copy of a request there, the kernels, one copy of the scores back.
 
-    host memory (pinned)     [ request words | item words | row map | buffers of the columns ]   ->  the same memory on the device
+    host memory (pinned)     [ request words | item words | row map | item rows | buffers of the columns ]   ->  the same memory on the device
 
-The descriptors in it hold addresses of the device (`te_schedules/pack_columns.py`). Tables lie on the device from loading on.
+The descriptors in it hold addresses of the device (`te_schedules/pack_columns.py`). Tables and the item store lie on the device from loading
+on (`gpu_memory.py`); item rows, those of a request's items in the store, are there with a store.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ctypes
 import pathlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +22,14 @@ from tvm_rank.runtime import tvm_runtime
 from tvm_rank.runtime.device_view import DeviceView
 from tvm_rank.runtime.library import CPU, POOLED, kernel
 
+if TYPE_CHECKING:
+    from tvm_rank.runtime.gpu_memory import Fields
+    from tvm_rank.runtime.row_map import Rows
+
 CUDA, CUDA_HOST = 2, 3  # DLPack's device types
 FIRST_BYTES = 1 << 20
+PART_BYTES = 64  # each part of a request begins at a multiple of so many
+INDEX_WORD, ROWS_WORD = 2, 14  # of a descriptor
 HEAP_BYTES = 512 << 20  # of the device, from which threads take memory whose size they find out
 _HEAP_LIMIT = 2  # cudaLimitMallocHeapSize
 _MAJOR, _MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, Minor
@@ -141,40 +148,44 @@ class GpuMachine:
         self._check(words, status)
         return status
 
-    def run(
-        self, tables: Sequence[np.ndarray], requests: int, count: int, index: np.ndarray, stacks: Sequence[Any]
-    ) -> list[np.ndarray]:
-        """What `main` gives, as arrays of the host. tables: descriptors of both sides, which have been checked."""
-        functions, places = self._functions, self._copied(tables, count, index)
+    def run(self, tables: Sequence[np.ndarray], rows: Rows, fields: Fields | None, arrays: Sequence[Any]) -> list[np.ndarray]:
+        """What `main` gives, as arrays of the host. tables: descriptors of both sides, which have been checked · fields: of the items, where
+        a store has them · arrays: what a store computed ahead, and stacked tables."""
+        places, count = self._copied(tables, rows, fields), rows.items
         parts = [((*table.shape,), "int64", place) for table, place in zip(tables, places, strict=False)]
-        parts.append(((count,), "int32", places[-1]))
+        parts += [((count,), "int32", place) for place in places[len(tables) :]]
         views = [DeviceView(_address(self._device) + place, shape, dtype, CUDA) for shape, dtype, place in parts]
-        *sides, row_map = (view.tensor for view in views)
-        results = self._main(*sides, functions.shape((requests, count)), row_map, *stacks)
+        users, items, *of_items = (view.tensor for view in views)
+        of_items = of_items if fields is None or fields.is_read else of_items[:1]
+        results = self._main(users, items, rows.shape, *of_items, *arrays)
         return [self._back(result) for result in results]
 
-    def _copied(self, tables: Sequence[np.ndarray], count: int, index: np.ndarray) -> list[int]:
-        """Bring a request to the device; where in its memory the tables and the row map begin."""
+    def _copied(self, tables: Sequence[np.ndarray], rows: Rows, fields: Fields | None) -> list[int]:
+        """Bring a request to the device; where in its memory the tables, the row map, and the rows of the store begin."""
+        of_items = [rows.row_map, *([] if fields is None else [fields.rows])]
         places, end = [], 0
-        for size in (*(table.nbytes for table in tables), 4 * count):
+        for array in (*tables, *of_items):
             places.append(end)
-            end += -(-size // 64) * 64
-        if (wanted := self._packed(tables, count, index, end, places[-1])[1]) > self._size:
+            end += -(-array.nbytes // PART_BYTES) * PART_BYTES
+        if (wanted := self._packed(tables, rows, end, places[2])[1]) > self._size:
             self._reserve(2 * wanted)
-        packed, used = self._packed(tables, count, index, end, places[-1], host=_address(self._host))
-        for place, table in zip(places, packed, strict=False):
-            self._host_array[place : place + table.nbytes] = table.reshape(-1).view(np.uint8)
-        self._host_array[places[-1] : places[-1] + 4 * count] = index.view(np.uint8)
+        packed, used = self._packed(tables, rows, end, places[2], host=_address(self._host))
+        if fields is not None:
+            is_stored = fields.words[:, ROWS_WORD] != 0
+            packed[1][is_stored] = fields.words[is_stored]
+            packed[1][is_stored, INDEX_WORD] = _address(self._device) + places[3]
+        for place, array in zip(places, (*packed, *of_items), strict=True):
+            self._host_array[place : place + array.nbytes] = array.reshape(-1).view(np.uint8)
         self._functions.copy(*(self._functions.first(tensor, used) for tensor in (self._host, self._device)))
         return places
 
     def _packed(
-        self, tables: Sequence[np.ndarray], count: int, index: np.ndarray, end: int, row_map: int, host: int = 0
+        self, tables: Sequence[np.ndarray], rows: Rows, end: int, row_map: int, host: int = 0
     ) -> tuple[list[np.ndarray], int]:
         """The tables with addresses of the device, and the first byte behind what they lead to."""
         device, packed, behind = _address(self._device), [], np.array([end], np.int64)
         for table in tables:
-            place = np.array([host, device, behind[0], count, index.ctypes.data, device + row_map], np.int64)
+            place = np.array([host, device, behind[0], rows.items, rows.address, device + row_map], np.int64)
             packed.append(np.empty_like(table))
             self._pack(table, place, packed[-1], behind)
         return packed, int(behind[0])
@@ -190,13 +201,34 @@ def on_device(array: np.ndarray) -> Any:
     """An array as a tensor of the device. Raises ArtifactError, which names the size, when it does not fit."""
     import tvm_ffi
 
-    functions = _Functions()
     try:
-        tensor = functions.empty(array.shape, str(array.dtype), CUDA)
+        tensor = empty(array.shape, str(array.dtype))
     except Exception as error:
-        raise ArtifactError(f"{array.nbytes:,} bytes of tables do not fit into the memory of the GPU ({error})") from error
-    functions.copy(tvm_ffi.from_dlpack(array), tensor)
+        raise ArtifactError(f"{array.nbytes:,} bytes do not fit into the memory of the GPU ({error})") from error
+    copy(tvm_ffi.from_dlpack(array), tensor)
     return tensor
+
+
+def empty(shape: Sequence[int], dtype: str) -> Any:
+    """A tensor of the device whose memory is not set."""
+    return _Functions().empty(shape, dtype, CUDA)
+
+
+def copy(source: Any, target: Any) -> None:
+    """Copy a tensor into one of the same size; `wait` for it."""
+    _Functions().copy(source, target)
+
+
+def wait() -> None:
+    """Until the device has done all that it was given."""
+    ctypes.CDLL(_RUNTIME).cudaDeviceSynchronize()
+
+
+def memory() -> tuple[int, int]:
+    """Bytes of the device that are free, and all."""
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    ctypes.CDLL(_RUNTIME).cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total))
+    return free.value, total.value
 
 
 def _address(tensor: Any) -> int:

@@ -110,6 +110,13 @@ class ItemStore:
             raise self._damaged(f"{store.ITEM_INDEX} has {used} items, wanted {rows}")
         return slots
 
+    def buffers(self) -> list[pa.Buffer]:
+        """The memory of the columns that item fields are read from; the key is among them if a feature reads it."""
+        inside = {entry.name for entry in self.entry.records}
+        names = {*filter(None, set(self.entry.columns) - inside), *(RECORD_COLUMNS if inside else ())}
+        batch = self._keep[0]
+        return [buffer for name in sorted(names) for buffer in batch.column(name).buffers() if buffer is not None]
+
     @property
     def key_use(self) -> FieldUse:
         """The key column as kernels read it."""

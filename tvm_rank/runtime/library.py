@@ -13,8 +13,8 @@ from tvm_rank.runtime import tvm_runtime
 CPU, POOLED = 1, 2  # DLPack's device type, TVM's pooling allocator
 
 
-def open_library(folder: pathlib.Path) -> Any:
-    """`model.so` of the artifact in a folder. Raises ArtifactError."""
+def open_library(folder: pathlib.Path, name: str = store.LIBRARY) -> Any:
+    """`model.so` of the artifact in a folder, or another library of it. Raises ArtifactError."""
     tvm_runtime.load()
     import tvm_ffi
 
@@ -22,11 +22,11 @@ def open_library(folder: pathlib.Path) -> Any:
     # link of a new name makes it look at the file.
     try:
         with tempfile.TemporaryDirectory() as links:
-            link = pathlib.Path(links) / store.LIBRARY
-            link.symlink_to((folder / store.LIBRARY).resolve())
+            link = pathlib.Path(links) / name
+            link.symlink_to((folder / name).resolve())
             return tvm_ffi.load_module(str(link))
     except Exception as error:
-        raise ArtifactError(f"{folder}: {store.LIBRARY} cannot be loaded ({error}); compile the artifact again") from error
+        raise ArtifactError(f"{folder}: {name} cannot be loaded ({error}); compile the artifact again") from error
 
 
 def new_machine(library: Any) -> Any:

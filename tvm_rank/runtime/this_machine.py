@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import ArtifactError
@@ -48,6 +49,16 @@ def check_machine(manifest: Manifest, where: str) -> None:
     if lacks := lacking(manifest.machine, manifest.needs):
         recompile = "compile it for this machine, or with a smaller target such as x86-64-v3"
         raise ArtifactError(f"{where}: compiled for {manifest.machine} (target {manifest.target}), {lacks}; {recompile}")
+
+
+def check_host(manifest: Manifest, where: str) -> None:
+    """As `check_machine`, for what runs on the CPU alone: an item store can be made without the GPU that reads it."""
+    check_machine(replace(manifest, needs=of_host(manifest.needs)), where)
+
+
+def of_host(needs: Sequence[str]) -> tuple[str, ...]:
+    """What is needed of the CPU."""
+    return tuple(need for need in needs if not need.startswith(GPU))
 
 
 def lacking(machine: str, needs: Sequence[str]) -> str:

@@ -143,9 +143,11 @@ def with_code(folder: pathlib.Path, artifact: Artifact, out: pathlib.Path) -> pa
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(folder, out, copy_function=os.link)
     known = store.read(folder, verify=False)
-    (out / store.LIBRARY).unlink()
+    libraries = (store.LIBRARY, store.STORE_LIBRARY)
+    for name in libraries:
+        (out / name).unlink(missing_ok=True)
     artifact.write_library(out)
-    files = store.entries(out, {name: entry for name, entry in known.files.items() if name != store.LIBRARY})
+    files = store.entries(out, {name: entry for name, entry in known.files.items() if name not in libraries})
     files.pop(store.MANIFEST)
     (out / store.MANIFEST).unlink()
     manifest = dataclasses.replace(artifact.manifest, files=files, stacks=known.stacks, store=known.store, samples=known.samples)
