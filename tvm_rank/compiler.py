@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import onnx
 from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, this_build
 from tvm_rank.config.load import load_config
+from tvm_rank.config.source import base_dir_of, text_of
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import TargetError
 from tvm_rank.features import BLOCK_ROWS
@@ -25,7 +24,7 @@ from tvm_rank.host.before import chain_of
 from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
 from tvm_rank.ops.table_rows import FP32
-from tvm_rank.precision import Precision, Samples
+from tvm_rank.precision import REFERENCE, Precision, Samples
 
 if TYPE_CHECKING:
     from relay_passes.reduce_dense import DenseLayer, Reduction
@@ -89,16 +88,15 @@ def compile(
     say, started = progress or (lambda _stage: None), time.perf_counter()
     schedule = schedule_of(tuning, resolved := _target(target, options, wanted, tuning))
     say("reading the features, the model and the tables")
-    reading = {"hash_function": hash_function, "base_dir": _base_dir(features, base_dir), "udfs": udfs, "dialect": dialect}
+    reading = {"hash_function": hash_function, "base_dir": base_dir_of(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = _read(features, model, tables, reading, table_precision)
     say("building the graph")
     graph, brought = _graph(brought)
     sizes = partial(item_bytes, graph.mod, resolved.tvm_target, schedule)
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes, schedule.stores)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
-    maker = _Maker(brought, graph, resolved, stored, passes, _config_text(features), say, started)
-    judged = None if resolved.is_gpu else samples  # machines that compile for GPUs need not have one
-    return _with_samples(chosen(maker, wanted, judged, say), maker, model, samples)
+    maker = _Maker(brought, graph, resolved, stored, passes, text_of(features), say, started)
+    return _with_samples(chosen(maker, wanted, samples, say), maker, model, samples)
 
 
 def _with_samples(artifact: Artifact, maker: _Maker, model: Any, samples: Samples | None) -> Artifact:
@@ -141,17 +139,30 @@ class _Maker:
 
         return dense_layers(pipeline.reducible(self.graph.mod, self.target.tvm_target, self.passes))
 
+    @property
+    def scored_by(self) -> str:
+        """What scores samples in the place of the artifact; "" for the artifact itself."""
+        return REFERENCE if self.target.is_gpu else ""
+
+    def scored(self, reductions: Mapping[int, Reduction]) -> Artifact:
+        """For a GPU, the artifact for this machine's CPU whose layers round as those of `artifact` do."""
+        from tvm_rank.accuracy.by_reference import compiled_for_cpu
+
+        return self._compiled(*compiled_for_cpu(self.graph.mod, self.target, self.passes, reductions))
+
     def artifact(self, reductions: Mapping[int, Reduction]) -> Artifact:
         """Compile with these layers reduced."""
+        if self.target.is_gpu and self.brought.links.entries:
+            raise TargetError(f"target {self.target.name!r}: library calls that read compiled features are not there for GPUs yet")
+        return self._compiled(self.graph.mod, self.target, {**self.passes, "reductions": reductions})
+
+    def _compiled(self, mod: Any, target: ResolvedTarget, passes: Mapping[str, Any]) -> Artifact:
         from tvm_rank.code import generate
 
         brought, stored = self.brought, self.stored
-        if self.target.is_gpu and brought.links.entries:
-            raise TargetError(f"target {self.target.name!r}: library calls that read compiled features are not there for GPUs yet")
-        passes = {**self.passes, "reductions": reductions}
-        code = generate(self.graph.mod, self.target.tvm_target, self.say, passes, brought.links.functions)
+        code = generate(mod, target.tvm_target, self.say, passes, brought.links.functions)
         stored = None if stored is None else _computed_ahead(stored, brought.config, code)
-        manifest = _manifest(brought, self.graph, code, self.target, time.perf_counter() - self.started, stored)
+        manifest = _manifest(brought, self.graph, code, target, time.perf_counter() - self.started, stored)
         return Artifact(
             manifest=dataclasses.replace(manifest, schedule=code.schedule),
             executable=code.executable,
@@ -279,18 +290,6 @@ def _manifest(
         compile_seconds=round(seconds, 3),
         files={},
     )
-
-
-def _base_dir(features: object, base_dir: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
-    if base_dir is not None:
-        return base_dir
-    return os.path.dirname(os.path.abspath(features)) if isinstance(features, (str, os.PathLike)) else "."
-
-
-def _config_text(features: object) -> str:
-    if isinstance(features, (str, os.PathLike)):
-        return pathlib.Path(features).read_text(encoding="utf-8")
-    return json.dumps(features, ensure_ascii=False, indent=1)
 
 
 def _refusals(config: FeatureConfig, names: Sequence[Sequence[str]]) -> tuple[tuple[tuple[str, str], ...], ...]:

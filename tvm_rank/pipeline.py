@@ -22,6 +22,7 @@ from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import ITEM_VALUES, MaterializeItems
 from relay_passes.reduce_dense import ReduceDense, Reduction
 from relay_passes.remove_moves import RemoveMoves
+from relay_passes.round_dense import RoundDense
 from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from relay_passes.store_features import StoreFeatures
@@ -139,6 +140,14 @@ def materialized(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedul
 def reducible(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
     """The module before dense layers are reduced, for the layers that there are; options as of `run`."""
     return _until((ReduceDense, DenseOnGpu), mod, target, options, is_included=False)
+
+
+def rounded(
+    mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any], reductions: Mapping[int, Reduction]
+) -> tvm.IRModule:
+    """The module of a GPU before its kernels, with dense layers that round as its do, for a CPU; options as of `run`."""
+    with target:
+        return tvm.transform.Sequential([RoundDense(reductions)])(reducible(mod, target, options))
 
 
 def before_kernels(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:

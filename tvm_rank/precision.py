@@ -10,6 +10,7 @@ from tvm_rank.errors import RankError
 
 DENSE = ("fp32", "bf16", "fp16", "tf32", "int8")
 AUTO, FIRST, LAST = "auto", "first", "last"
+REFERENCE = "the reference on the CPU"  # what scores samples of a model for a GPU (`tvm_rank.accuracy.by_reference`)
 TOLERANCE = 0.005  # of "auto": no score may differ by more from those of fp32
 
 

@@ -126,7 +126,6 @@ def check_gpu_options(target: ResolvedTarget, *, precision: Precision, tuning: o
     """Raise TargetError when what `compile` is asked for is not there for GPUs."""
     asked = {
         f"precision {precision.dense!r}": precision.dense not in ON_GPUS,
-        "a tolerance of the precision, which a run on the GPU would have to judge,": precision.tolerance is not None,
         "tuning with a database": tuning is not None and not hasattr(tuning, "features"),
     }
     if missing := [what for what, is_asked in asked.items() if is_asked]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from te_schedules.dense.reduced.pack import bf16_bits
@@ -19,6 +21,18 @@ def tf32(numbers: np.ndarray) -> np.ndarray:
 def fp16(numbers: np.ndarray) -> np.ndarray:
     """float16 numbers, the nearest to the given ones, ties to even; what is larger than the largest becomes that, infinity too."""
     return np.clip(np.asarray(numbers, np.float32), -LARGEST_FP16, LARGEST_FP16).astype(np.float16)
+
+
+def bf16(numbers: np.ndarray) -> np.ndarray:
+    """float32 numbers that bf16 can hold, the nearest to the given ones; ties to even."""
+    return (bf16_bits(numbers).astype(np.uint32) << 16).view(np.float32)
+
+
+def rounded(numbers: np.ndarray, precision: str) -> np.ndarray:
+    """float32 numbers, the nearest to the given ones that the precision has."""
+    numbers = np.ascontiguousarray(numbers, np.float32)
+    functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {"bf16": bf16, "tf32": tf32, "fp16": fp16}
+    return numbers if precision == "fp32" else functions[precision](numbers).astype(np.float32)
 
 
 def rounded_bits(numbers: np.ndarray, precision: str) -> np.ndarray:

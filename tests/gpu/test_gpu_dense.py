@@ -20,9 +20,10 @@ import numpy as np
 import onnx
 import pyarrow as pa
 import pytest
+import tvm
 
 import tvm_rank
-from te_schedules.gpu import dense
+from te_schedules.gpu import dense, round_rows
 from te_schedules.gpu.compile import cubin
 from te_schedules.gpu.dense_model import FORMS, SPACE, GpuDense, clocks, modelled
 from tvm_rank.artifact import store
@@ -34,6 +35,7 @@ from tvm_rank.zoo.onnx_graph import GraphWriter
 EMULATOR = pathlib.Path(__file__).parent / "emulator"
 FORM = {"small": (1000, 1000), "middle": (0, 1000), "large": (0, 0)}  # the knobs by which all rows take it
 SHAPES = [(1, 3, 8), (7, 16, 13), (33, 37, 64), (66, 36, 75), (40, 129, 5)]
+VALUES = [1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-11, 1 + 3 * 2**-11, 1e5, -7e4, 65519, np.inf, np.nan, -0.0, 1e-40, 3e-8, 1e-6, 3.4e38]
 Layers = Callable[..., np.ndarray]
 
 
@@ -121,27 +123,11 @@ def test_few_outputs_are_summed_by_a_warp_for_each_row(layers: Layers, rows: int
 
 @pytest.mark.parametrize("precision", dense.PRECISIONS)
 def test_numbers_are_rounded_as_the_reference_says(layers: Layers, precision: str):
-    values = [
-        1 + 2**-8,
-        1 + 3 * 2**-8,
-        1 + 2**-11,
-        1 + 3 * 2**-11,
-        1e5,
-        -7e4,
-        65519,
-        np.inf,
-        np.nan,
-        -0.0,
-        1e-40,
-        3e-8,
-        1e-6,
-        3.4e38,
-    ]
-    x = np.zeros((len(values), 8), np.float32)
-    x[np.arange(len(values)), np.arange(len(values)) % 8] = values
+    at = np.arange(len(VALUES)), np.arange(len(VALUES)) % 8
+    x = np.zeros((len(VALUES), 8), np.float32)
+    x[at] = VALUES
     layer = dense.GpuLayer(depth=8, units=8, activation="none", precision=precision)
     got = layers(layer, x, np.eye(8, dtype=np.float32), np.zeros(8, np.float32))
-    at = np.arange(len(values)), np.arange(len(values)) % 8
     np.testing.assert_array_equal(got[at], reduced_dense.rounded_rows(x, precision)[at].astype(np.float32))
 
 
@@ -200,8 +186,12 @@ def wanted(x: np.ndarray, precision: str) -> np.ndarray:
 FEATURES = {"features": [{"feature_name": "x", "feature_type": "raw_feature", "expression": "item:x", "value_dim": WIDTH}]}
 
 
+X = np.random.default_rng(6).standard_normal((ROWS, WIDTH), dtype=np.float32)
+SAMPLES = tvm_rank.Samples(items={"x": pa.array(list(X))})
 OF_ALL, OF_ONE = GpuDense(warps=4, small_rows=0, middle_rows=32), GpuDense(warps=8, small_rows=64, middle_rows=64)
 TUNED = {"fp16": Schedule(gpu_dense=OF_ALL, kernels={"dense_40x9_tanh_fp16": OF_ONE})}  # a schedule of one of them
+
+TOLERANCE = {"tf32": 0.01}  # by samples
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +202,11 @@ def artifacts(emulated: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -
     @functools.cache
     def made(precision: str) -> pathlib.Path:
         folder = tmp_path_factory.mktemp(precision) / "artifact"
+        judged = tvm_rank.Precision(dense=precision, tolerance=TOLERANCE.get(precision))
         made = tvm_rank.compile(
-            features=FEATURES, model=model(), target="cuda-sm_90", precision=precision, tuning=TUNED.get(precision)
-        )
+            features=FEATURES, model=model(), target="cuda-sm_90", precision=judged, tuning=TUNED.get(precision),
+            samples=SAMPLES if precision in TOLERANCE else None,
+        )  # fmt: skip
         made.save(folder)
         return folder
 
@@ -223,14 +215,31 @@ def artifacts(emulated: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "tf32"])
 def test_a_model_scores_as_its_reference(artifacts: Callable[[str], pathlib.Path], precision: str):
-    x, artifact = np.random.default_rng(6).standard_normal((ROWS, WIDTH), dtype=np.float32), artifacts(precision)
+    artifact = artifacts(precision)
     engine = tvm_rank.load(artifact)
     assert engine.manifest.precision["dense"] == precision
     assert [layer["precision"] for layer in engine.manifest.precision["layers"]] == [precision, precision, "fp32"]
     for rows in (1, 32, ROWS):
-        got = engine.rank(items={"x": pa.array(list(x[:rows]))})["score"]
-        np.testing.assert_allclose(got, wanted(x[:rows], precision), rtol=0, atol=1e-5)
+        got = engine.rank(items={"x": pa.array(list(X[:rows]))})["score"]
+        np.testing.assert_allclose(got, wanted(X[:rows], precision), rtol=0, atol=1e-5)
     assert tvm_rank.check(artifact, rounds=1).ok
+
+
+def test_samples_are_scored_by_the_reference_on_the_cpu(artifacts: Callable[[str], pathlib.Path]):
+    precision = tvm_rank.load(artifacts("tf32")).manifest.precision
+    (found,) = precision["differences"]
+    assert precision["scored_by"] == "the reference on the CPU"
+    assert found["largest"] == pytest.approx(np.abs(wanted(X, "tf32") - wanted(X, "fp32")).max(), abs=1e-6)
+    assert all(0 < layer["error"] < 1e-3 for layer in precision["layers"][:2])
+
+
+@pytest.mark.parametrize("precision", dense.PRECISIONS[1:])
+def test_a_cpu_rounds_rows_as_the_reference_says(precision: str):
+    rng = np.random.default_rng(3)
+    x = (rng.standard_normal((50, 24)) * 2.0 ** rng.integers(-30, 20, (50, 24))).astype(np.float32)
+    x[0, : len(VALUES)], out = VALUES, np.empty_like(x)
+    tvm.tirx.build(round_rows.prim_func(24, precision), target="llvm")(x, out)
+    np.testing.assert_array_equal(out, reduced_dense.rounded_rows(x, precision).astype(np.float32))
 
 
 def test_a_layer_is_one_kernel_whose_knobs_are_shown(artifacts: Callable[[str], pathlib.Path], capsys: pytest.CaptureFixture[str]):
@@ -258,11 +267,6 @@ def test_precisions_that_a_target_does_not_have_are_refused_by_name():
         compile_it(target="cuda-sm_90", precision="int8")
     with pytest.raises(tvm_rank.TargetError, match=r"dense layers in 'tf32' are there for GPUs only .*; on a CPU take 'bf16'"):
         compile_it(precision="tf32")
-    judged = tvm_rank.Precision(dense="bf16", tolerance=1e-3)
-    with pytest.raises(
-        tvm_rank.TargetError, match="a tolerance of the precision, which a run on the GPU would have to judge, is not there"
-    ):
-        compile_it(target="cuda-sm_90", precision=judged)
 
 
 def test_weights_that_fp16_cannot_hold_are_refused_by_their_layer():

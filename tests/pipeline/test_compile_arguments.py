@@ -59,7 +59,7 @@ def test_tables_that_do_not_fit_are_refused(case: str):
 
 
 def test_a_precision_that_is_unknown_is_refused_with_those_there_are():
-    with pytest.raises(tvm_rank.RankError, match="precision 'int4': give fp32, bf16, int8 or auto"):
+    with pytest.raises(tvm_rank.RankError, match="precision 'int4': give fp32, bf16, fp16, tf32, int8 or auto"):
         tvm_rank.compile(features=FEATURES, model=MODEL, tables={"level": TABLE}, precision="int4")
 
 

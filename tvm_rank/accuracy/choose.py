@@ -31,6 +31,13 @@ class Maker(Protocol):
     def artifact(self, reductions: Mapping[int, Reduction]) -> Artifact:
         """The artifact with these layers reduced."""
 
+    @property
+    def scored_by(self) -> str:
+        """What scores samples in the place of the artifact, which is for another machine; "" for the artifact itself."""
+
+    def scored(self, reductions: Mapping[int, Reduction]) -> Artifact:
+        """The artifact that scores them then."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Base:
@@ -53,24 +60,26 @@ def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callab
         raise RankError(
             f"precision {wanted.dense!r} within a tolerance is judged by requests; give compile(samples=Samples(user=..., items=...))"
         )
-    base, exact = None, None
+    base, exact, scored = None, None, maker.scored if maker.scored_by else maker.artifact
     if samples is not None:
         say("scoring the samples in fp32")
-        exact = maker.artifact({})
+        exact = scored({})
         base = _base(exact, samples)
     plan = _Plan(maker.layers(), wanted, base)
     if wanted.dense == "fp16" and (why := plan.too_large()):
         raise PrecisionError(why)
     if wanted.dense == AUTO and base is not None and exact is not None and samples is not None:
         return _fastest(maker, plan, wanted, base, exact, samples, say)
-    made = maker.artifact(plan.reductions(wanted.dense, frozenset()))
+    reductions = plan.reductions(wanted.dense, frozenset())
     if base is None or samples is None:
-        return _noted(made, plan.entry(wanted.dense, frozenset(), None))
+        return _noted(maker.artifact(reductions), plan.entry(wanted.dense, frozenset(), None))
     say(f"scoring the samples in {wanted.dense}")
-    differences, _ = _tried(made, base, samples)
+    tried = scored(reductions)
+    differences, _ = _tried(tried, base, samples)
     if wanted.tolerance is not None and not _is_within(differences, wanted.tolerance):
-        raise PrecisionError(_refusal(wanted, plan, differences))
-    return _noted(made, plan.entry(wanted.dense, frozenset(), differences))
+        raise PrecisionError(_refusal(wanted, plan, differences, "another precision" if maker.scored_by else "'auto'"))
+    made = maker.artifact(reductions) if maker.scored_by else tried
+    return _noted(made, {**plan.entry(wanted.dense, frozenset(), differences), "scored_by": maker.scored_by})
 
 
 def _base(artifact: Artifact, samples: Samples) -> _Base:
@@ -162,7 +171,7 @@ def _noted(artifact: Artifact, entry: Mapping[str, Any]) -> Artifact:
     return dataclasses.replace(artifact, manifest=dataclasses.replace(artifact.manifest, precision=entry))
 
 
-def _refusal(wanted: Precision, plan: _Plan, differences: Sequence[Difference]) -> str:
+def _refusal(wanted: Precision, plan: _Plan, differences: Sequence[Difference], other: str) -> str:
     worst = max(differences, key=lambda one: (one.nonfinite, one.largest))
     judged = plan.judged[wanted.dense]
     number = max(judged, key=lambda n: judged[n].error)
@@ -171,5 +180,5 @@ def _refusal(wanted: Precision, plan: _Plan, differences: Sequence[Difference]) 
     return (
         f"precision {wanted.dense!r}: {found} (output {worst.output!r}, mean {worst.mean:.3g}, rank correlation "
         f"{worst.rank_correlation:.5f}), allowed is {wanted.tolerance:.3g}; layer {number} ({layer.depth}x{layer.units}) errs most, keep "
-        f"it with Precision(keep=({number},)), or take 'auto'"
+        f"it with Precision(keep=({number},)), or take {other}"
     )

@@ -64,7 +64,8 @@ def precision_text(manifest: Manifest) -> str:
         + ("" if one["auc_change"] is None else f", AUC {one['auc_change']:+.5f}")
         for one in manifest.precision["differences"]
     ]
-    return "; ".join([manifest.precision["dense"], *(found or ["not judged, compile with samples"])])
+    by = f", scored by {manifest.precision['scored_by']}" if manifest.precision.get("scored_by") else ""
+    return "; ".join([manifest.precision["dense"], *(found or ["not judged, compile with samples"])]) + by
 
 
 def _layers(manifest: Manifest) -> list[list[str]]:

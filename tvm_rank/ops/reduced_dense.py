@@ -3,31 +3,18 @@ relay_passes/reduce_dense.py makes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
 from te_schedules.dense.reduced.op import REDUCED_DENSE, ROUND_ROWS
-from te_schedules.dense.reduced.pack import bf16_bits, int8_levels
+from te_schedules.dense.reduced.pack import int8_levels
 from te_schedules.dense.reduced.rows import SMALLEST_SCALE
-from te_schedules.gpu.rounded import fp16, tf32
+from te_schedules.gpu.rounded import bf16, rounded
 from tvm_rank.ops import dense
 
-__all__ = ["REDUCED_DENSE", "ROUND_ROWS", "int8_rows", "reference", "rounded_rows", "rounded_weight"]
+__all__ = ["REDUCED_DENSE", "ROUND_ROWS", "bf16", "int8_rows", "reference", "rounded_rows", "rounded_weight"]
 
 
-def bf16(numbers: np.ndarray) -> np.ndarray:
-    """float32 numbers that bf16 can hold, the nearest to the given ones; ties to even."""
-    return (bf16_bits(numbers).astype(np.uint32) << 16).view(np.float32)
-
-
-# numbers of each of these precisions, the nearest to the given ones; fp16 and tf32 are of GPUs (te_schedules/gpu/rounded.py)
-FLOATS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "fp32": lambda numbers: np.asarray(numbers, np.float32),
-    "bf16": bf16,
-    "fp16": fp16,
-    "tf32": tf32,
-}
+FLOATS = ("fp32", "bf16", "fp16", "tf32")  # precisions of numbers that are rounded each for itself; fp16 and tf32 are of GPUs
 
 
 def int8_rows(x: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,7 +39,7 @@ def rounded_rows(x: np.ndarray, precision: str, factors: np.ndarray | None = Non
     """What a layer of a precision reads of x (N, K), times `factors`: float64."""
     factors = np.ones(x.shape[1], np.float32) if factors is None else factors
     if precision in FLOATS:
-        return FLOATS[precision](x * factors).astype(np.float64)
+        return rounded(x * factors, precision).astype(np.float64)
     q, scale, zero = int8_rows(x, factors)
     return (q.astype(np.int64) - zero[:, None]) * scale.astype(np.float64)[:, None]
 
@@ -61,7 +48,7 @@ def rounded_weight(weight: np.ndarray, precision: str, factors: np.ndarray | Non
     """What a layer of a precision keeps of the weight (K, J), each row divided by its factor: float64."""
     weight = weight if factors is None else weight / factors[:, None]
     if precision in FLOATS:
-        return FLOATS[precision](weight).astype(np.float64)
+        return rounded(weight, precision).astype(np.float64)
     q, scales = int8_levels(weight)
     return q * scales.astype(np.float64)
 
