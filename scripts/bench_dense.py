@@ -1,41 +1,28 @@
-"""Measure `rank.dense` against NumPy and ONNX Runtime, interleaved in one run, results checked first.
+"""Measure dense layers in each precision against NumPy, ONNX Runtime and torch, in turns in one run, results checked first.
 
-    python scripts/bench_dense.py --sizes 256x893x512 1x893x512 --threads 1
+    python scripts/bench_dense.py --sizes 256x893x512 64x893x512 --threads 1 --peer-python VENV/bin/python
 
-Every round times each contender once, so that a change of clock or a busy neighbour meets all of them. Reported is the median.
-NumPy computes the product only; rank.dense and ONNX Runtime also add the bias and apply the activation. The peak is that of a loop
-of fused multiply-adds, compiled with the C compiler if there is one; pin one-thread runs to a core (taskset -c).
+Every round times each contender once, so that a change of clock or a busy neighbour meets all of them. Reported are the least and the median
+of the rounds, the share of what a core multiplies at most in the same precision (a loop of nothing else, where there is a C compiler; bf16
+next to fp32's where the CPU has no instruction for it), and the error, the root mean square of the differences to float64 over that of the
+results. NumPy computes the product only; the others also add the bias and apply the activation. tvm-rank rounds x from float32 in its times,
+and so do ONNX Runtime and "torch bf16 from float32"; "torch bf16" gets x in bfloat16. Pin one-thread runs to a core (taskset -c).
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import pathlib
 import platform
-import shutil
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 
-_PEAK_C = """
-typedef float vector __attribute__((vector_size(VECTOR_BYTES)));
-float fma_loop(long rounds) {
-  vector sum[12], factor = (vector){} + 0.999f, term = (vector){} + 1e-3f;
-  for (int i = 0; i < 12; i++) sum[i] = (vector){} + (float)i;
-  for (long k = 0; k < rounds; k++) {
-    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) sum[i] = sum[i] * factor + term;
-  }
-  float total = 0;
-  for (int i = 0; i < 12; i++) for (unsigned j = 0; j < VECTOR_BYTES / 4; j++) total += sum[i][j];
-  return total;
-}
-"""
-_PEAK_VECTORS = 12  # independent sums: enough to hide the latency of two units of 4 to 5 cycles
 _SLICE_S = 2e-3  # a contender runs at least so long before the clock is read
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def main() -> int:
@@ -44,10 +31,12 @@ def main() -> int:
     os.environ["TVM_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(arguments.threads)  # read when they are imported
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     _print_conditions(arguments)
+    from benching.peak import peaks
+
     with tempfile.TemporaryDirectory() as folder:
-        peak = _peak(folder)
+        found = peaks(folder)
         for size in arguments.sizes:
-            _measure(size, arguments, peak)
+            _measure(size, arguments, found)
     return 0
 
 
@@ -55,10 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", type=_size, metavar="NxKxJ", help="rows x inputs x outputs",
                         default=[(256, 893, 512), (256, 512, 256), (256, 256, 128), (256, 128, 1)])  # fmt: skip
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
     parser.add_argument("--activation", default="relu", choices=["none", "relu", "sigmoid", "tanh"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--mcpu", default=None, help="LLVM name of the CPU; default: this machine's")
+    parser.add_argument("--peer-python", help="Python of an environment with torch")
     return parser
 
 
@@ -94,109 +85,152 @@ def _target(arguments: argparse.Namespace) -> dict:
     return {"kind": "llvm", "mcpu": arguments.mcpu or tvm.get_global_func("target.llvm_get_system_cpu")()}
 
 
-def _peak(folder: str) -> Callable[[int], tuple[Callable[[], object], int]] | None:
-    """A function flops -> (call, its flops) that does nothing but multiply and add on one core; None without a C compiler."""
-    compiler, machine = shutil.which("gcc") or shutil.which("clang"), platform.machine()
-    if compiler is None or machine not in ("x86_64", "aarch64"):
-        return None
-    wide = "avx512f" in pathlib.Path("/proc/cpuinfo").read_text()
-    vector = 16 if machine == "aarch64" else 64 if wide else 32
-    source, library = f"{folder}/peak.c", f"{folder}/libpeak.so"
-    pathlib.Path(source).write_text(_PEAK_C)
-    options = ["-O3", "-march=native", "-ffp-contract=fast", "-mprefer-vector-width=512" if wide else "-O3"]
-    command = [compiler, *options, f"-DVECTOR_BYTES={vector}", "-shared", "-fPIC", "-w", source, "-o", library]
-    subprocess.run(command, check=True, capture_output=True)
-    loop = ctypes.CDLL(library).fma_loop
-    loop.argtypes, loop.restype = [ctypes.c_long], ctypes.c_float
-    per_round = _PEAK_VECTORS * vector // 4 * 2
-    return lambda flops: ((lambda: loop(flops // per_round + 1)), (flops // per_round + 1) * per_round)
-
-
-def _contenders(x, weight, bias, arguments) -> dict[str, Callable[[], object]]:
-    """Name -> a call that computes the layer; rank.dense is checked against the reference before it is returned."""
+def _ours(precision: str, x, weight, bias, arguments) -> Callable[[], object]:
+    """A call that computes the layer from float32 and gives its numbers."""
     import numpy as np
     import tvm
 
     from te_schedules.dense import Layer, dense_func, pack, tiles_for
-    from tvm_rank.ops.dense import reference
+    from te_schedules.dense.reduced.matrix import has_matrix_unit
+    from te_schedules.dense.reduced.pack import pack_bf16, pack_int8
+    from te_schedules.dense.reduced.products import products_for
+    from te_schedules.dense.reduced.rows import rows_func
+    from te_schedules.lower import PIPELINE
 
     (rows, depth), units = x.shape, weight.shape[1]
     target = tvm.target.Target(_target(arguments))
-    tiles = tiles_for(target)
-    layer = Layer(depth=depth, units=units, activation=arguments.activation, has_row_bias=False, tiles=tiles)
-    built = tvm.compile(tvm.IRModule({"main": dense_func(layer).with_attr("global_symbol", "main")}), target=target)
-    tensors = [tvm.runtime.tensor(array) for array in (x, pack(weight, tiles), bias, np.full((rows, units), np.nan, np.float32))]
-    function = built["main"]
-    function(*tensors)
-    error = np.abs(tensors[-1].numpy() - reference(x, weight, bias, arguments.activation)) / (np.abs(x) @ np.abs(weight) + 1)
-    if not error.max() < 1e-5:
-        raise SystemExit(f"rank.dense is wrong: relative error {error.max()}, expected at most 1e-5")
-    out = np.empty((rows, units), np.float32)
-    calls: dict[str, Callable[[], object]] = {
-        "rank.dense": lambda: function(*tensors),
-        "numpy": lambda: np.matmul(x, weight, out=out),
-    }
-    if (session := _onnx_session(weight, bias, arguments)) is not None:
-        calls["onnxruntime"] = lambda: session.run(None, {"x": x})
+    tiles, out = tiles_for(target), tvm.runtime.tensor(np.full((rows, units), np.nan, np.float32))
+    shape = {"depth": depth, "units": units, "activation": arguments.activation, "has_row_bias": False, "tiles": tiles}
+    if precision == "fp32":
+        layer, kernels = Layer(**shape), {}
+    else:
+        if has_matrix_unit(precision, target, tiles.lanes):
+            raise SystemExit("this measures vector instructions only; leave AMX out with --mcpu")
+        layer = Layer(**shape, precision=precision, products=products_for(precision, target, tiles.lanes))
+        kernels = {"rows": rows_func(depth, precision, "rows")}
+    built = tvm.tirx.build(tvm.IRModule({"dense": dense_func(layer, "dense"), **kernels}), target=target, pipeline=PIPELINE)
+    dense, given = built["dense"], [tvm.runtime.tensor(array) for array in (x, np.ones(depth, np.float32), bias)]
+    if precision == "fp32":
+        packed = tvm.runtime.tensor(pack(weight, tiles))
+        return lambda: dense(given[0], packed, given[2], out) or out
+    words, levels = (
+        tvm.runtime.tensor(np.zeros(shape, dtype)) for shape, dtype in (((rows, layer.words), "int32"), ((rows, 2), "float32"))
+    )
+    to_rows, numbers = built["rows"], [words] if precision == "bf16" else [words, levels]
+    if precision == "bf16":
+        own = [pack_bf16(weight, tiles)]
+    else:
+        kept = pack_int8(weight, tiles, layer.products)
+        own = [kept.packed, kept.factors, kept.totals]
+    constants = [tvm.runtime.tensor(array) for array in own]
+    return lambda: to_rows(given[0], given[1], *numbers) or dense(*numbers, *constants, given[2], out) or out
+
+
+def _contenders(x, weight, bias, arguments) -> dict[str, Callable[[], object]]:
+    """Name -> a call that computes the layer; ours are checked against their reference before they are returned."""
+    import numpy as np
+
+    from tvm_rank.ops import dense, reduced_dense
+
+    calls: dict[str, Callable[[], object]] = {}
+    for precision in arguments.precisions:
+        call = calls[f"tvm-rank {precision}"] = _ours(precision, x, weight, bias, arguments)
+        reference = dense.reference if precision == "fp32" else reduced_dense.reference
+        more = () if precision == "fp32" else (precision,)
+        apart = np.abs(call().numpy() - reference(x, weight, bias, arguments.activation, *more))
+        slack = (
+            np.ptp(x, axis=1, keepdims=True) / 255 * np.abs(weight).max() if precision == "int8" else 0
+        )  # a level, rounded the other way
+        if not (apart <= slack + 1e-5 * (np.abs(x) @ np.abs(weight) + 1)).all():
+            raise SystemExit(f"tvm-rank {precision} is wrong: off by {apart.max()}")
+    out = np.empty((len(x), weight.shape[1]), np.float32)
+    calls["numpy fp32"] = lambda: np.matmul(x, weight, out=out)
+    try:
+        from benching.dense_onnx import sessions
+
+        made = sessions(x, weight, bias, arguments.activation, arguments.threads)
+        calls |= {name: call for name, call in made.items() if name.split()[1] in arguments.precisions}
+    except ImportError:
+        pass
     return calls
 
 
-def _onnx_session(weight, bias, arguments):
-    try:
-        import onnx
-        import onnxruntime
-        from onnx import helper, numpy_helper
-    except ImportError:
-        return None
-    kind = {"none": "Identity", "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}[arguments.activation]
-    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["a"]), helper.make_node(kind, ["a"], ["y"])]
-    info = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", n]) for name, n in zip("xy", weight.shape, strict=True)
-    ]
-    constants = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")]
-    model = helper.make_model(
-        helper.make_graph(nodes, "dense", info[:1], info[1:], constants), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = arguments.threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def _measure(size: tuple[int, int, int], arguments: argparse.Namespace, peak) -> None:
+def _measure(size: tuple[int, int, int], arguments: argparse.Namespace, peaks) -> None:
     import numpy as np
+    from benching.peers import Peers
+
+    from tvm_rank.ops.dense import reference
 
     rows, depth, units = size
     rng = np.random.default_rng(0)
     x, weight, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((rows, depth), (depth, units), (units,)))
-    flops = {name: 2 * rows * depth * units for name in ("rank.dense", "numpy", "onnxruntime")}
     calls = _contenders(x, weight, bias, arguments)
-    if peak is not None:
-        calls["peak of a core"], flops["peak of a core"] = peak(max(flops["rank.dense"], 100_000_000))
-    repeats = {name: _repeats(call) for name, call in calls.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(arguments.rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                call()
-            seconds[name].append((time.perf_counter() - start) / repeats[name])
-    print(f"{rows} x {depth} -> {units} {arguments.activation}, {arguments.rounds} rounds")
-    for name, times in seconds.items():
-        median, best = float(np.median(times)), min(times)
-        line = (
-            f"  {name:15} {median * 1e6:10.1f} us {flops[name] / median / 1e9:8.1f} GFLOP/s (best {flops[name] / best / 1e9:.1f})"
-        )
-        if "peak of a core" in seconds and name != "peak of a core":
-            share = np.median(np.array(seconds["peak of a core"]) / np.array(times)) * flops[name] / flops["peak of a core"]
-            line += f"  {100 * share / arguments.threads:5.1f} % of the peak in the same round"
+    exact = reference(x, weight, bias, arguments.activation)
+    errors = {name: _relative(call(), exact) for name, call in calls.items() if "numpy" not in name}
+    flops = dict.fromkeys(calls, 2 * rows * depth * units)
+    for precision, peak in peaks.items():
+        if precision in arguments.precisions:
+            calls[f"peak {precision}"], flops[f"peak {precision}"] = peak(100_000_000)
+    timed = {name: _timed(call) for name, call in calls.items()}
+    peers = None
+    if arguments.peer_python:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, array in (("x", x), ("weight", weight), ("bias", bias)):
+                np.save(f"{folder}/{name}.npy", array)
+            peers = Peers(arguments.peer_python, "dense_peers.py", folder, arguments.activation, arguments.threads)
+        asked = [name for name in peers.said["errors"] if name.split()[1] in arguments.precisions]
+        timed |= {name: (lambda name=name: peers.run(name)) for name in asked}
+        flops |= dict.fromkeys(asked, 2 * rows * depth * units)
+        errors |= peers.said["errors"]
+    seconds = {name: [] for name in timed}
+    for turn in range(arguments.rounds + 1):
+        for name, call in timed.items():
+            taken = call()
+            if turn:  # the first one warms up
+                seconds[name].append(taken)
+    if peers is not None:
+        peers.close()
+        print(f"{peers.said['versions']}")
+    _print(
+        f"{rows} x {depth} -> {units} {arguments.activation}, {arguments.rounds} rounds", seconds, flops, errors, arguments.threads
+    )
+
+
+def _print(title: str, seconds: dict[str, list[float]], flops: dict[str, int], errors: dict[str, float], threads: int) -> None:
+    print(f"{title}\n  {'':26} {'least':>9} {'median':>9} us {'best':>8} {'median':>8} GFLOP/s  {'of peak':>8}  {'error':>8}")
+    order = sorted(seconds, key=lambda name: PRECISIONS.index(name.split()[1]))
+    for name in order:
+        least, median, precision = min(seconds[name]), statistics.median(seconds[name]), name.split()[1]
+        rates = [flops[name] / taken / 1e9 for taken in (least, median)]
+        line = f"  {name:26} {least * 1e6:9.1f} {median * 1e6:9.1f}    {rates[0]:8.1f} {rates[1]:8.1f}"
+        peak = f"peak {precision if f'peak {precision}' in seconds else 'fp32'}"
+        if peak in seconds and peak != name:
+            share = statistics.median(p / t for p, t in zip(seconds[peak], seconds[name], strict=True)) * flops[name] / flops[peak]
+            line += f"          {100 * share / threads:6.1f} %  {errors.get(name, float('nan')):8.1e}"
         print(line)
 
 
-def _repeats(call: Callable[[], object]) -> int:
+def _relative(got, exact) -> float:
+    import numpy as np
+
+    got = got if isinstance(got, np.ndarray) else got.numpy()
+    return float(np.sqrt(((got - exact) ** 2).mean() / (exact**2).mean()))
+
+
+def _timed(call: Callable[[], object]) -> Callable[[], float]:
+    """Seconds of a call, as the mean of as many as fill _SLICE_S."""
     call()
     start = time.perf_counter()
     call()
-    return max(1, int(_SLICE_S / max(time.perf_counter() - start, 1e-7)))
+    repeats = max(1, int(_SLICE_S / max(time.perf_counter() - start, 1e-7)))
+
+    def timed() -> float:
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        return (time.perf_counter() - start) / repeats
+
+    return timed
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import mmap
 import pathlib
 import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import tvm
+from benching.peers import Peers
 
 from te_schedules.column_group import kernel
 from te_schedules.column_group.layout import Use, lay_out
@@ -112,37 +112,6 @@ def ours(table: np.ndarray, batches: np.ndarray, knobs: kernel.Knobs) -> tuple[d
     return passes, errors
 
 
-class Peers:
-    """The peers' process."""
-
-    def __init__(self, python: str, folder: pathlib.Path):
-        script = pathlib.Path(__file__).parent / "benching" / "table_peers.py"
-        self._process = subprocess.Popen(
-            [python, str(script), str(folder), str(IDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.said = json.loads(self._line())
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("the peers ended; see above")
-        return line
-
-    def run(self, name: str) -> float:
-        """Seconds of one pass."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(name + "\n")
-        self._process.stdin.flush()
-        return float(self._line())
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def measure(rows: int, dim: int, args: argparse.Namespace) -> dict[str, object]:
     """ns per id of each contender, and the errors of their sums."""
     source = np.random.default_rng(dim)
@@ -155,7 +124,7 @@ def measure(rows: int, dim: int, args: argparse.Namespace) -> dict[str, object]:
             folder = pathlib.Path(name)
             np.save(folder / "table.npy", table)
             np.save(folder / "ids.npy", batches)
-            peers = Peers(args.peer_python, folder)
+            peers = Peers(args.peer_python, "table_peers.py", folder, IDS)
             errors |= peers.said["errors"]
             passes |= {other: (lambda other=other: peers.run(other)) for other in peers.said["errors"]}
     turns: dict[str, list[float]] = {contender: [] for contender in passes}

@@ -15,25 +15,18 @@ import onnx
 
 from tvm_rank.artifact.artifact import Artifact
 from tvm_rank.artifact.manifest import KeptEntry, Manifest, OutputEntry, this_build
-from tvm_rank.config.load import load_config
 from tvm_rank.config.source import base_dir_of, text_of
 from tvm_rank.config.spec import FeatureConfig
 from tvm_rank.errors import TargetError
 from tvm_rank.features import BLOCK_ROWS
-from tvm_rank.host.before import chain_of
-from tvm_rank.host.plan import HostPlan, plan_host
 from tvm_rank.items.prepare import PreparedStore, StoreOptions
-from tvm_rank.ops.table_rows import FP32
 from tvm_rank.precision import REFERENCE, Precision, Samples
 
 if TYPE_CHECKING:
     from relay_passes.reduce_dense import DenseLayer, Reduction
     from tvm_rank.code import Code
-    from tvm_rank.frontend.binding import Binding
-    from tvm_rank.frontend.dense_model import DenseModel
+    from tvm_rank.frontend.brought import Brought
     from tvm_rank.frontend.graph import RankGraph
-    from tvm_rank.frontend.links import BuiltLinks
-    from tvm_rank.frontend.tables import Stack
     from tvm_rank.target import ResolvedTarget
 
 Progress = Callable[[str], None]
@@ -67,8 +60,8 @@ def compile(
     machine), a preset of `tvm_rank.target.PRESETS`, or a TVM target · precision: of dense layers, "fp32", "bf16", "int8", "auto", on GPUs
     "fp16" and "tf32", or a `tvm_rank.Precision` · samples: requests by which a lower precision is judged (`tvm_rank.Samples`), on this
     machine · tuning: what `tvm-rank tune` found, a path or a `tvm_rank.tune.database.TuningDatabase`, or a `tvm_rank.schedule.Schedule`;
-    None for the target's defaults · table_precision: "fp32", "fp16", "bf16", "int8" or "int4" for all tables, or {table: precision} with
-    "*" for those that it does not name · hash_function: "std" or "farm", None for the configuration's own · items: Parquet or Arrow file,
+    None for the target's defaults · table_precision: "fp32", "fp16", "bf16", "int8", "int4" or "auto" for all tables, or {table: precision}
+    with "*" for those that it does not name · hash_function: "std" or "farm", None for the configuration's own · items: Parquet or Arrow file,
     table or columns of all items, for an item store, so that requests carry the ids of the column `item_key` in place of fields ·
     store_layout: "columns", or "rows" (all fields of an item side by side) · materialize: what of the items is computed ahead: "none",
     "ids", "embeddings", "dense", or "auto", the most that fits into `memory_budget` bytes (None: 4 GiB); both None: as tuned, else
@@ -83,15 +76,16 @@ def compile(
     options = StoreOptions(items=items, key=item_key, layout=store_layout, materialize=materialize, memory_budget=memory_budget)
     from tvm_rank.accuracy.choose import chosen
     from tvm_rank.code import item_bytes
+    from tvm_rank.frontend.brought import graph_of, read
     from tvm_rank.tune.use import schedule_of
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
     schedule = schedule_of(tuning, resolved := _target(target, options, wanted, tuning))
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": base_dir_of(features, base_dir), "udfs": udfs, "dialect": dialect}
-    brought = _read(features, model, tables, reading, table_precision)
+    brought = read(features, model, tables, reading, table_precision)
     say("building the graph")
-    graph, brought = _graph(brought)
+    graph, brought = graph_of(brought)
     sizes = partial(item_bytes, graph.mod, resolved.tvm_target, schedule)
     stored = options.prepared(graph.item_uses, brought.links.entries, brought.host.stages, sizes, schedule.stores)
     passes = {"schedule": schedule, **({} if stored is None else stored.passes)}
@@ -108,7 +102,7 @@ def _with_samples(artifact: Artifact, maker: _Maker, model: Any, samples: Sample
     sampled = Sampled(
         config=brought.given,
         bindings=brought.of_file,
-        stacks=brought.stacks,
+        stacks=artifact.stacks,
         tables=brought.tables,
         model=model,
         model_tables=tuple(brought.dense.tables),
@@ -123,7 +117,7 @@ def _with_samples(artifact: Artifact, maker: _Maker, model: Any, samples: Sample
 class _Maker:
     """Compiles one model, with dense layers in one precision or another."""
 
-    brought: _Brought
+    brought: Brought
     graph: RankGraph
     target: ResolvedTarget
     stored: PreparedStore | None
@@ -131,6 +125,25 @@ class _Maker:
     config: str
     say: Progress
     started: float
+
+    @property
+    def table_precisions(self) -> Mapping[str, str]:
+        """Of each table; "auto" where it is to be chosen."""
+        return self.brought.table_precisions
+
+    @property
+    def dense_precisions(self) -> tuple[str, ...]:
+        """Those below fp32 that the target may gain by: bf16 only where it multiplies it."""
+        from te_schedules.dense.reduced.products import has_instruction
+
+        return ("int8", "bf16") if has_instruction("bf16", self.target.tvm_target) else ("int8",)
+
+    def with_tables(self, precisions: Mapping[str, str]) -> _Maker:
+        """The same with tables in these precisions."""
+        from tvm_rank.frontend.brought import graph_of
+
+        graph, brought = graph_of(dataclasses.replace(self.brought, table_precisions=precisions))
+        return dataclasses.replace(self, brought=brought, graph=graph)
 
     def layers(self) -> tuple[DenseLayer, ...]:
         """The dense layers that can be reduced."""
@@ -188,56 +201,6 @@ def _computed_ahead(stored: PreparedStore, config: FeatureConfig, code: Code) ->
     return stored.materialized(ahead, _refusals(config, ahead.refusals))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Brought:
-    """What the user brought, read, checked and bound together."""
-
-    given: FeatureConfig
-    config: FeatureConfig  # of what kernels compute
-    host: HostPlan
-    links: BuiltLinks
-    dense: DenseModel
-    bindings: tuple[Binding, ...]
-    of_file: tuple[Binding, ...]  # of the inputs that the file has, for those who run it as it is
-    tables: Mapping[str, np.ndarray]
-    stacks: tuple[Stack, ...]
-
-
-def _read(
-    features: Any, model: Any, tables: Any, reading: Mapping[str, Any], table_precision: str | Mapping[str, str] = FP32
-) -> _Brought:
-    """Read the files; raise ConfigError or ModelError with all problems of a file, of the binding, or of the tables. `reading`: the
-    keyword arguments of `load_config`."""
-    from tvm_rank.frontend.binding import bind_inputs, bind_lookups, table_needs
-    from tvm_rank.frontend.links import build_links
-    from tvm_rank.frontend.onnx_model import import_model
-    from tvm_rank.frontend.tables import open_needed, plan_stacks, table_precisions
-    from tvm_rank.frontend.unused_inputs import without_unused_inputs
-
-    given = load_config(features, **reading)
-    links, last = chain_of(given)
-    host = plan_host(last)
-    config = host.config
-    dense = import_model(model)
-    of_file = bind_inputs(dense.given, config, dense.source)
-    dense = without_unused_inputs(dense)
-    bindings = bind_lookups(dense.inputs, of_file)
-    read = {entry.lookup.ids if entry.lookup else entry.name for entry in dense.inputs}
-    needs = table_needs(bindings, config.source)
-    opened = open_needed(tables, needs, dense.tables, config.source)
-    return _Brought(
-        given=given,
-        config=config,
-        host=host,
-        links=build_links(links),
-        dense=dense,
-        bindings=bindings,
-        of_file=tuple(binding for binding in of_file if (binding.input.bag or binding.input.name) in read),
-        tables=opened,
-        stacks=plan_stacks(needs, opened, table_precisions(table_precision, needs)),
-    )
-
-
 def _target(target: object, options: StoreOptions, precision: Precision, tuning: object) -> ResolvedTarget:
     """The target, if it has what is asked for."""
     from tvm_rank.target import check_cpu_options, check_gpu_options, resolve
@@ -251,17 +214,8 @@ def _target(target: object, options: StoreOptions, precision: Precision, tuning:
     return resolved
 
 
-def _graph(brought: _Brought) -> tuple[RankGraph, _Brought]:
-    """The graph, and what it needs of what the user brought: library calls whose columns no feature of it reads are left out."""
-    from tvm_rank.frontend.graph import build_graph
-
-    graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
-    read = (use.name for use in (*graph.request_uses, *graph.item_uses))
-    return graph, dataclasses.replace(brought, host=brought.host.limited(read))
-
-
 def _manifest(
-    brought: _Brought, graph: RankGraph, code: Code, target: ResolvedTarget, seconds: float, stored: PreparedStore | None
+    brought: Brought, graph: RankGraph, code: Code, target: ResolvedTarget, seconds: float, stored: PreparedStore | None
 ) -> Manifest:
     """The manifest, but for the files."""
     from tvm_rank.frontend.binding import unused_features

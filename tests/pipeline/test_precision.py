@@ -81,9 +81,55 @@ def test_auto_stays_in_fp32_when_nothing_else_is_within_the_tolerance():
     assert not artifact.manifest.precision
 
 
-def test_auto_without_samples_is_refused():
+@pytest.mark.parametrize("options", [{"precision": "auto"}, {"table_precision": {"level": "auto"}}])
+def test_auto_without_samples_is_refused(options):
     with pytest.raises(tvm_rank.RankError, match="give compile"):
-        compiled(precision="auto")
+        compiled(**options)
+
+
+def test_tables_are_judged_with_the_layers():
+    artifact = compiled(table_precision="int4", samples=SAMPLES)
+    (found,) = artifact.manifest.precision["differences"]
+    assert 1e-4 < found["largest"] < 0.1
+    assert {layer["precision"] for layer in artifact.manifest.precision["layers"]} == {"fp32"}
+    with pytest.raises(
+        tvm_rank.PrecisionError, match=r"precision 'int4': a score differs by .*; table 'level' errs most, 0.\d+ of its"
+    ):
+        compiled(table_precision="int4", precision=Precision(tolerance=1e-4), samples=SAMPLES)
+
+
+def test_auto_keeps_tables_when_nothing_else_is_within_the_tolerance():
+    said: list[str] = []
+    artifact = compiled(table_precision="auto", precision=Precision(tolerance=0.0), samples=SAMPLES, progress=said.append)
+    assert [stack.precision for stack in artifact.stacks] == ["fp32"]
+    assert not artifact.manifest.precision
+    assert "scoring the samples with tables in fp16" in said
+    assert not any("int8" in line or "timing" in line for line in said)
+
+
+def test_auto_of_both_chooses_layers_first_and_tables_with_them(monkeypatch: pytest.MonkeyPatch):
+    rising = lambda engines, _samples: [1.0 / (1 + k) for k in range(len(engines))]  # the last is the fastest  # noqa: E731
+    monkeypatch.setattr("tvm_rank.accuracy.choose.seconds_in_turns", rising)
+    said: list[str] = []
+    artifact = compiled(
+        precision=Precision(dense="auto", tolerance=0.5), table_precision="auto", samples=SAMPLES, progress=said.append
+    )
+    assert artifact.manifest.precision["dense"] == "int8"
+    assert [stack.precision for stack in artifact.stacks] == ["int4"]
+    assert 1e-3 < artifact.manifest.precision["differences"][0]["largest"] <= 0.5
+    scored = [line.removeprefix("scoring the samples ") for line in said if line.startswith("scoring the samples ")]
+    layers = f"with {sum(layer['precision'] == 'int8' for layer in artifact.manifest.precision['layers'])} dense layers in int8"
+    assert scored == ["in fp32", layers, *(f"{layers} and tables in {precision}" for precision in ("fp16", "int8", "int4"))]
+
+
+def test_auto_leaves_out_what_does_not_have_the_numbers_of_tables():
+    said: list[str] = []
+    given = {"precision": Precision(tolerance=1e9), "table_precision": "auto", "samples": SAMPLES, "progress": said.append}
+    artifact = tvm_rank.compile(features=FEATURES, model=model(), tables={"level": TABLE * np.float32(1e6)}, **given)
+    assert artifact.stacks[0].precision in ("fp32", "int8")
+    refused = [line for line in said if line.startswith("no tables in ")]
+    assert [line.split()[3] for line in refused] == ["fp16:", "int4:"]
+    assert all("table 'level': row" in line for line in refused)
 
 
 @pytest.mark.parametrize(

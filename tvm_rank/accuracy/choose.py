@@ -1,32 +1,45 @@
-"""The dense layers that are computed in bf16 or int8: by the user's choice, or the fastest within a tolerance."""
+"""The precision of dense layers and tables: the user's choice, or the fastest within a tolerance."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from relay_passes.reduce_dense import DenseLayer, Reduction
-from te_schedules.gpu.rounded import LARGEST_FP16
-from tvm_rank.accuracy.factors import Judged, judge
+from tvm_rank.accuracy.layers import ReducedLayers
 from tvm_rank.accuracy.report import Difference, compare
-from tvm_rank.accuracy.trial import dense_inputs, scores, seconds, trial
+from tvm_rank.accuracy.trial import dense_inputs, scores, seconds_in_turns, trial
 from tvm_rank.artifact.artifact import Artifact
-from tvm_rank.errors import PrecisionError, RankError
-from tvm_rank.precision import AUTO, FIRST, LAST, TOLERANCE, Precision, Samples
+from tvm_rank.artifact.manifest import StackEntry
+from tvm_rank.errors import ModelError, PrecisionError, RankError, TargetError
+from tvm_rank.ops.table_rows import FP32
+from tvm_rank.precision import AUTO, TOLERANCE, Precision, Samples
+from tvm_rank.runtime.engine import Engine
 
-MOST_TRIALS = 4  # of "auto": each keeps one more layer in fp32
-_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "tf32": 4, "int8": 1}
+MOST_TRIALS = 4  # of "auto" in one precision: each keeps one more layer in fp32
+TRIED_TABLES = ("fp16", "int8", "int4")  # by "auto", each coarser than the one before; bf16 has the size of fp16, and errs more
+AS_FAST = 1.02  # times the fastest: what clocks cannot tell apart, so that the smaller tables are taken
 
 
 class Maker(Protocol):
     """What compiles one model in several ways."""
 
+    @property
+    def table_precisions(self) -> Mapping[str, str]:
+        """Of each table; AUTO where it is to be chosen."""
+
+    @property
+    def dense_precisions(self) -> Sequence[str]:
+        """Those below fp32 that the target may gain by."""
+
     def layers(self) -> Sequence[DenseLayer]:
         """The dense layers, in graph order."""
+
+    def with_tables(self, precisions: Mapping[str, str]) -> Maker:
+        """The same with tables in these precisions."""
 
     def artifact(self, reductions: Mapping[int, Reduction]) -> Artifact:
         """The artifact with these layers reduced."""
@@ -40,12 +53,19 @@ class Maker(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _Base:
-    """The samples in fp32: scores, what each layer read, seconds of a call."""
+class _Candidate:
+    """A model in one precision, loaded. differences: to the scores in fp32."""
 
-    scores: Mapping[str, np.ndarray]
-    inputs: Mapping[bytes, np.ndarray]
-    seconds: float
+    tables: Mapping[str, str]
+    dense: ReducedLayers
+    kept: frozenset[int]
+    artifact: Artifact
+    engine: Engine
+    differences: tuple[Difference, ...]
+
+    def is_within(self, tolerance: float) -> bool:
+        """Whether no score differs by more."""
+        return all(one.largest <= tolerance and not one.nonfinite for one in self.differences)
 
 
 def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callable[[str], None]) -> Artifact:
@@ -54,131 +74,163 @@ def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callab
     Raises PrecisionError when scores of the samples differ by more than the tolerance, or fp16 cannot hold a weight; RankError when samples
     are needed and missing.
     """
-    if wanted.dense == "fp32":
-        return maker.artifact({})
-    if samples is None and (wanted.dense == AUTO or wanted.tolerance is not None):
+    tables = maker.table_precisions
+    is_exact = wanted.dense == FP32 and all(precision == FP32 for precision in tables.values())
+    is_open = wanted.dense == AUTO or AUTO in tables.values()
+    if is_open and maker.scored_by:
+        raise TargetError("precision 'auto' is timed, and this machine is not the target's; name a precision, and a tolerance")
+    if samples is None and (is_open or (wanted.tolerance is not None and not is_exact)):
+        what = repr(wanted.dense) if wanted.dense != FP32 else f"of tables {', '.join(sorted({*tables.values()} - {FP32}))!r}"
         raise RankError(
-            f"precision {wanted.dense!r} within a tolerance is judged by requests; give compile(samples=Samples(user=..., items=...))"
+            f"precision {what} within a tolerance is judged by requests; give compile(samples=Samples(user=..., items=...))"
         )
-    base, exact, scored = None, None, maker.scored if maker.scored_by else maker.artifact
-    if samples is not None:
+    if maker.scored_by and wanted.dense == FP32 and wanted.tolerance is None:
+        samples = None  # tables are read alike everywhere
+    if samples is None or is_exact:
+        layers = _possible(ReducedLayers(maker.layers() if wanted.dense != FP32 else (), wanted.dense, wanted.keep, {}))
+        made = maker.artifact(layers.reductions())
+        return made if wanted.dense == FP32 else _noted(made, _entry(layers, frozenset(), ()))
+    with contextlib.ExitStack() as engines:
+        found = _Search(maker, wanted, samples, say, engines).found()
+        made = found.artifact
+        if maker.scored_by:
+            made = maker.with_tables(found.tables).artifact(found.dense.reductions(found.kept))
+        if found.dense.precision == FP32 and found.tables == _exact(tables):
+            return made
+        return _noted(made, {**_entry(found.dense, found.kept, found.differences), "scored_by": maker.scored_by})
+
+
+class _Search:
+    """Candidates by samples, all of them loaded until `engines` closes."""
+
+    def __init__(
+        self, maker: Maker, wanted: Precision, samples: Samples, say: Callable[[str], None], engines: contextlib.ExitStack
+    ):
+        self._maker, self._wanted, self._samples, self._say, self._engines = maker, wanted, samples, say, engines
+        self._layers = maker.layers()
+        none = ReducedLayers(self._layers, FP32, (), {})
         say("scoring the samples in fp32")
-        exact = scored({})
-        base = _base(exact, samples)
-    plan = _Plan(maker.layers(), wanted, base)
-    if wanted.dense == "fp16" and (why := plan.too_large()):
-        raise PrecisionError(why)
-    if wanted.dense == AUTO and base is not None and exact is not None and samples is not None:
-        return _fastest(maker, plan, wanted, base, exact, samples, say)
-    reductions = plan.reductions(wanted.dense, frozenset())
-    if base is None or samples is None:
-        return _noted(maker.artifact(reductions), plan.entry(wanted.dense, frozenset(), None))
-    say(f"scoring the samples in {wanted.dense}")
-    tried = scored(reductions)
-    differences, _ = _tried(tried, base, samples)
-    if wanted.tolerance is not None and not _is_within(differences, wanted.tolerance):
-        raise PrecisionError(_refusal(wanted, plan, differences, "another precision" if maker.scored_by else "'auto'"))
-    made = maker.artifact(reductions) if maker.scored_by else tried
-    return _noted(made, {**plan.entry(wanted.dense, frozenset(), differences), "scored_by": maker.scored_by})
+        tables = _exact(maker.table_precisions)
+        artifact = self._made(tables, {})
+        engine = engines.enter_context(trial(artifact))
+        self._scores = scores(engine, samples)
+        self._inputs = dense_inputs(engine, samples)
+        self._exact = _Candidate(tables, none, frozenset(), artifact, engine, compare(self._scores, self._scores))
 
+    def found(self) -> _Candidate:
+        """What was asked for, judged; what is "auto" is chosen for dense layers first, then, with those, for tables."""
+        wanted, tables = self._wanted, self._maker.table_precisions
+        fixed = {name: FP32 if precision == AUTO else precision for name, precision in tables.items()}
+        dense = self._reduced(FP32 if wanted.dense == AUTO else wanted.dense)
+        one = self._candidate(fixed, dense)
+        if wanted.tolerance is not None and not one.is_within(wanted.tolerance):
+            raise PrecisionError(_refusal(one, wanted.tolerance, "another precision" if self._maker.scored_by else "'auto'"))
+        if wanted.dense == AUTO:
+            one = self._with_dense(one)
+        return self._with_tables(one) if AUTO in tables.values() else one
 
-def _base(artifact: Artifact, samples: Samples) -> _Base:
-    with trial(artifact) as engine:
-        return _Base(scores(engine, samples), dense_inputs(engine, samples), seconds(engine, samples))
+    @property
+    def _tolerance(self) -> float:
+        return TOLERANCE if self._wanted.tolerance is None else self._wanted.tolerance
 
+    def _reduced(self, precision: str) -> ReducedLayers:
+        return _possible(ReducedLayers(self._layers, precision, self._wanted.keep, self._inputs))
 
-def _tried(artifact: Artifact, base: _Base, samples: Samples) -> tuple[tuple[Difference, ...], float]:
-    """(differences to fp32, seconds of a call)"""
-    with trial(artifact) as engine:
-        return compare(base.scores, scores(engine, samples), samples.labels), seconds(engine, samples)
+    def _made(self, tables: Mapping[str, str], reductions: Mapping[int, Reduction]) -> Artifact:
+        """What scores the samples."""
+        maker = self._maker.with_tables(tables)
+        return maker.scored(reductions) if maker.scored_by else maker.artifact(reductions)
 
+    def _candidate(self, tables: Mapping[str, str], dense: ReducedLayers, kept: frozenset[int] = frozenset()) -> _Candidate:
+        reductions = dense.reductions(kept)
+        if not reductions and tables == self._exact.tables:
+            return dataclasses.replace(self._exact, dense=dense)
+        what = [f"{len(reductions)} dense layers in {dense.precision}"] if reductions else []
+        what += [f"tables in {', '.join(sorted({*tables.values()}))}"] if tables != self._exact.tables else []
+        self._say(f"scoring the samples with {' and '.join(what)}")
+        artifact = self._made(tables, reductions)
+        engine = self._engines.enter_context(trial(artifact))
+        differences = compare(self._scores, scores(engine, self._samples), self._samples.labels)
+        return _Candidate(tables, dense, kept, artifact, engine, differences)
 
-def _is_within(differences: Sequence[Difference], tolerance: float) -> bool:
-    return all(one.largest <= tolerance and not one.nonfinite for one in differences)
+    def _with_dense(self, start: _Candidate) -> _Candidate:
+        """The fastest of `start` and each precision with as few layers in fp32 as the tolerance asks for."""
+        found = [start]
+        for precision in self._maker.dense_precisions:
+            dense, kept = self._reduced(precision), frozenset[int]()
+            for _ in range(MOST_TRIALS):
+                if not dense.reductions(kept):
+                    break
+                one = self._candidate(start.tables, dense, kept)
+                if one.is_within(self._tolerance):
+                    found.append(one)
+                    break
+                kept |= {dense.worst(kept)}
+        return self._fastest(found, 1.0)
 
-
-def _fastest(
-    maker: Maker, plan: _Plan, wanted: Precision, base: _Base, exact: Artifact, samples: Samples, say: Callable[[str], None]
-) -> Artifact:
-    """int8 with as few layers in fp32 as the tolerance asks for, if that is faster than fp32."""
-    tolerance = TOLERANCE if wanted.tolerance is None else wanted.tolerance
-    kept: frozenset[int] = frozenset()
-    for _ in range(MOST_TRIALS):
-        if not (reductions := plan.reductions("int8", kept)):
-            break
-        say(f"scoring the samples with {len(reductions)} dense layers in int8")
-        made = maker.artifact(reductions)
-        differences, taken = _tried(made, base, samples)
-        if _is_within(differences, tolerance):
-            return _noted(made, plan.entry("int8", kept, differences)) if taken < base.seconds else exact
-        kept |= {max(reductions, key=lambda number: plan.judged["int8"][number].error)}
-    return exact
-
-
-class _Plan:
-    """Which layers can be reduced, and what each loses by it."""
-
-    def __init__(self, layers: Sequence[DenseLayer], wanted: Precision, base: _Base | None):
-        self.layers = layers
-        inputs = {} if base is None else base.inputs
-        precisions = ("int8",) if wanted.dense == AUTO else (wanted.dense,)
-        self.judged: dict[str, dict[int, Judged]] = {
-            precision: {
-                layer.number: judge(inputs.get(layer.mark, np.zeros((0, layer.depth), np.float32)), layer.weight, precision)
-                for layer in layers
-                if layer.weight is not None and not _is_kept(layer, wanted.keep)
-            }
-            for precision in precisions
-        }
-
-    def reductions(self, precision: str, kept: frozenset[int]) -> dict[int, Reduction]:
-        return {n: Reduction(precision, one.factors) for n, one in self.judged[precision].items() if n not in kept}
-
-    def too_large(self) -> str:
-        """Which weights fp16 cannot hold; "" when it can hold all."""
-        for layer in self.layers:
-            if layer.weight is None or layer.number not in self.judged["fp16"]:
+    def _with_tables(self, start: _Candidate) -> _Candidate:
+        """The fastest of `start` and each precision of the tables that are "auto"; of those as fast, the smallest."""
+        found = [start]
+        for precision in TRIED_TABLES:
+            tables = {n: precision if p == AUTO else start.tables[n] for n, p in self._maker.table_precisions.items()}
+            try:
+                one = self._candidate(tables, start.dense, start.kept)
+            except ModelError as error:  # numbers that this precision does not have
+                self._say(f"no tables in {precision}: {error}")
                 continue
-            if (most := float(np.abs(layer.weight).max(initial=0))) > LARGEST_FP16:
-                shape = f"{layer.depth}x{layer.units} {layer.activation}"
-                return (
-                    f"precision 'fp16': layer {layer.number} ({shape}) has a weight of {most:.6g}, the largest that fp16 can hold is "
-                    f"{LARGEST_FP16:.0f}; keep it with Precision(keep=({layer.number},)), or take 'bf16' or 'tf32'"
-                )
-        return ""
+            if not one.is_within(self._tolerance):
+                break
+            found.append(one)
+        return self._fastest(found, AS_FAST)
 
-    def entry(self, precision: str, kept: frozenset[int], differences: Sequence[Difference] | None) -> dict[str, Any]:
-        """What the manifest says."""
-        reduced = {n: one for n, one in self.judged[precision].items() if n not in kept}
-        layers = [
-            {
-                "layer": f"{layer.depth}x{layer.units} {layer.activation}",
-                "precision": precision if layer.number in reduced else "fp32",
-                "why": "" if layer.number in reduced else layer.stays or "kept",
-                "bytes": layer.depth * layer.units * _BYTES[precision if layer.number in reduced else "fp32"],
-                "error": reduced[layer.number].error if layer.number in reduced else 0.0,
-            }
-            for layer in self.layers
-        ]
-        return {"dense": precision, "layers": layers, "differences": [asdict(one) for one in differences or ()]}
+    def _fastest(self, found: Sequence[_Candidate], as_fast: float) -> _Candidate:
+        """The last of those that take at most `as_fast` times what the fastest takes."""
+        if len(found) == 1:
+            return found[0]
+        self._say(f"timing {len(found)} precisions")
+        seconds = seconds_in_turns([one.engine for one in found], self._samples)
+        return [one for one, taken in zip(found, seconds, strict=True) if taken <= as_fast * min(seconds)][-1]
 
 
-def _is_kept(layer: DenseLayer, keep: Sequence[int | str]) -> bool:
-    return layer.number in keep or (FIRST in keep and layer.is_first) or (LAST in keep and layer.is_last)
+def _exact(tables: Mapping[str, str]) -> dict[str, str]:
+    return dict.fromkeys(tables, FP32)
+
+
+def _possible(layers: ReducedLayers) -> ReducedLayers:
+    if why := layers.too_large():
+        raise PrecisionError(why)
+    return layers
+
+
+def _entry(dense: ReducedLayers, kept: frozenset[int], differences: Sequence[Difference]) -> dict[str, Any]:
+    return {"dense": dense.precision, "layers": dense.described(kept), "differences": [asdict(one) for one in differences]}
 
 
 def _noted(artifact: Artifact, entry: Mapping[str, Any]) -> Artifact:
     return dataclasses.replace(artifact, manifest=dataclasses.replace(artifact.manifest, precision=entry))
 
 
-def _refusal(wanted: Precision, plan: _Plan, differences: Sequence[Difference], other: str) -> str:
-    worst = max(differences, key=lambda one: (one.nonfinite, one.largest))
-    judged = plan.judged[wanted.dense]
-    number = max(judged, key=lambda n: judged[n].error)
-    layer = next(one for one in plan.layers if one.number == number)
+def _refusal(one: _Candidate, tolerance: float, other: str) -> str:
+    worst = max(one.differences, key=lambda difference: (difference.nonfinite, difference.largest))
     found = f"{worst.nonfinite} scores are not finite" if worst.nonfinite else f"a score differs by {worst.largest:.3g}"
+    advice = []
+    if one.dense.reductions():
+        number = one.dense.worst()
+        size = one.dense.size(number)
+        advice.append(f"layer {number} ({size}) errs most, keep it with Precision(keep=({number},)), or take {other}")
+    if reduced := _errors(one.engine.manifest.stacks):
+        name = max(reduced, key=lambda table: reduced[table])
+        advice.append(
+            f"table {name!r} errs most, {reduced[name]:.2g} of its numbers; keep it with "
+            f"table_precision={{{name!r}: 'fp32', '*': {one.tables[name]!r}}}, or take {other}"
+        )
+    precision = one.dense.precision if one.dense.reductions() else ", ".join(sorted({*one.tables.values()} - {FP32}))
     return (
-        f"precision {wanted.dense!r}: {found} (output {worst.output!r}, mean {worst.mean:.3g}, rank correlation "
-        f"{worst.rank_correlation:.5f}), allowed is {wanted.tolerance:.3g}; layer {number} ({layer.depth}x{layer.units}) errs most, keep "
-        f"it with Precision(keep=({number},)), or take {other}"
+        f"precision {precision!r}: {found} (output {worst.output!r}, mean {worst.mean:.3g}, rank correlation "
+        f"{worst.rank_correlation:.5f}), allowed is {tolerance:.3g}; {'; '.join(advice)}"
     )
+
+
+def _errors(stacks: Sequence[StackEntry]) -> dict[str, float]:
+    """The relative error of each table below fp32."""
+    return {name: table.relative_error for stack in stacks if stack.precision != FP32 for name, table in stack.tables.items()}

@@ -7,7 +7,7 @@ import pathlib
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,14 +36,15 @@ def scores(engine: Engine, samples: Samples) -> dict[str, np.ndarray]:
     return dict(engine.rank(**samples.arguments()))
 
 
-def seconds(engine: Engine, samples: Samples) -> float:
-    """Of one call with all samples: the median of a few."""
-    taken = []
+def seconds_in_turns(engines: Sequence[Engine], samples: Samples) -> list[float]:
+    """Of one call with all samples, by each engine: the median of a few, taken in turns, so that a busy moment meets all."""
+    taken: list[list[float]] = [[] for _ in engines]
     for _ in range(TURNS):
-        started = time.perf_counter()
-        engine.rank(**samples.arguments())
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken))
+        for engine, times in zip(engines, taken, strict=True):
+            started = time.perf_counter()
+            engine.rank(**samples.arguments())
+            times.append(time.perf_counter() - started)
+    return [float(np.median(times)) for times in taken]
 
 
 def dense_inputs(engine: Engine, samples: Samples) -> dict[bytes, np.ndarray]:

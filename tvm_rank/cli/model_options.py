@@ -35,7 +35,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool) -> Non
         action="append",
         default=[],
         metavar="[TABLE=]PRECISION",
-        help="fp32, fp16, bf16, int8 or int4, for one table or for all others; may be repeated (default: fp32)",
+        help="fp32, fp16, bf16, int8, int4, or auto: the fastest within --tolerance; may be repeated (default: fp32)",
     )
     parser.add_argument("--target", default="cpu", help="the machine to compile for (default: cpu)")
     add_features_options(parser)

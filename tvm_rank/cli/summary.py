@@ -58,7 +58,7 @@ def _operator(kernel: Mapping[str, Any]) -> str:
 
 
 def precision_text(manifest: Manifest) -> str:
-    """The precision of the dense layers in a line, with what it did to the scores of the samples."""
+    """The precision of the dense layers in a line, with what it and that of the tables did to the scores of the samples."""
     found = [
         f"{one['output']} differs by at most {one['largest']:.2g}, mean {one['mean']:.2g}, rank correlation {one['rank_correlation']:.5f}"
         + ("" if one["auc_change"] is None else f", AUC {one['auc_change']:+.5f}")

@@ -14,6 +14,7 @@ from tvm_rank.errors import ModelError, RankError
 from tvm_rank.frontend.nearest import did_you_mean
 from tvm_rank.frontend.safetensors_file import open_safetensors
 from tvm_rank.ops.table_rows import FP32, OTHERS, PRECISIONS, row_bytes
+from tvm_rank.precision import AUTO
 
 # Floats that become float32 when they are stacked: the narrow ones exactly, float64 rounded to nearest (beyond float32: inf).
 FLOATS = tuple(np.dtype(t) for t in (np.float32, np.float16, ml_dtypes.bfloat16, np.float64))
@@ -161,10 +162,12 @@ def open_needed(
 
 def table_precisions(wanted: str | Mapping[str, str], names: Collection[str]) -> dict[str, str]:
     """{table: precision} of all tables. wanted: one for all, or {table: precision}, where OTHERS stands for those that it does not name
-    (else fp32). Raises RankError with all that is wrong."""
+    (else fp32); AUTO for those that are to be chosen. Raises RankError with all that is wrong."""
     given = {OTHERS: wanted} if isinstance(wanted, str) else dict(wanted)
-    wrong = {name: precision for name, precision in given.items() if precision not in PRECISIONS}
-    problems = [f"{name}: {value!r} is no precision; give one of {', '.join(PRECISIONS)}" for name, value in wrong.items()]
+    wrong = {name: precision for name, precision in given.items() if precision not in (*PRECISIONS, AUTO)}
+    problems = [
+        f"{name}: {value!r} is no precision; give one of {', '.join(PRECISIONS)} or {AUTO}" for name, value in wrong.items()
+    ]
     for name in given:
         if name != OTHERS and name not in names:
             problems.append(f"no feature of the model looks up a table {name!r}{did_you_mean(name, names)}")

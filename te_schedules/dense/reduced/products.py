@@ -50,6 +50,12 @@ def products_for(precision: str, target: tvm.target.Target | None, lanes: int) -
     return next(name for name, form in PRODUCTS.items() if fits(form))
 
 
+def has_instruction(precision: str, target: tvm.target.Target) -> bool:
+    """Whether a target multiplies a precision by an instruction made for it."""
+    needed = [form.feature for form in PRODUCTS.values() if form.precision == precision and form.feature is not None]
+    return any(_has_feature(feature, target) for feature in needed)
+
+
 def imports(form: str):
     """The frame that a kernel opens around its body, for the functions that a form calls."""
     return T.attr(0, "pragma_import_llvm", PRODUCTS[form].imports) if PRODUCTS[form].imports else nullcontext()
