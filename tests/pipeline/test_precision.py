@@ -134,7 +134,11 @@ def test_auto_leaves_out_what_does_not_have_the_numbers_of_tables():
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
-    [({"dense": "int4"}, "give fp32, bf16, fp16, tf32, int8"), ({"keep": ("middle",)}, "'middle'"), ({"tolerance": -1.0}, "tolerance")],
+    [
+        ({"dense": "int4"}, "give fp32, bf16, fp16, tf32, int8"),
+        ({"keep": ("middle",)}, "'middle'"),
+        ({"tolerance": -1.0}, "tolerance"),
+    ],
 )
 def test_values_that_nothing_can_be_are_refused(wrong, says):
     with pytest.raises(tvm_rank.RankError, match=says):
