@@ -80,7 +80,7 @@ def compile(
     from tvm_rank.tune.use import schedule_of
 
     say, started = progress or (lambda _stage: None), time.perf_counter()
-    schedule = schedule_of(tuning, resolved := _target(target, options, wanted, tuning))
+    schedule = schedule_of(tuning, resolved := _target(target, options, wanted))
     say("reading the features, the model and the tables")
     reading = {"hash_function": hash_function, "base_dir": base_dir_of(features, base_dir), "udfs": udfs, "dialect": dialect}
     brought = read(features, model, tables, reading, table_precision)
@@ -201,15 +201,12 @@ def _computed_ahead(stored: PreparedStore, config: FeatureConfig, code: Code) ->
     return stored.materialized(ahead, _refusals(config, ahead.refusals))
 
 
-def _target(target: object, options: StoreOptions, precision: Precision, tuning: object) -> ResolvedTarget:
+def _target(target: object, options: StoreOptions, precision: Precision) -> ResolvedTarget:
     """The target, if it has what is asked for."""
-    from tvm_rank.target import check_cpu_options, check_gpu_options, resolve
+    from tvm_rank.target import check_precision, resolve
 
     resolved = resolve(target)
-    if resolved.is_gpu:
-        check_gpu_options(resolved, precision=precision, tuning=tuning)
-    else:
-        check_cpu_options(resolved, precision)
+    check_precision(resolved, precision)
     options.check_target(resolved.name, resolved.machine, resolved.needs)
     return resolved
 

@@ -8,9 +8,7 @@ the host, from the same graph (`store_phases`): there may be no GPU where it is 
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,7 +29,7 @@ from relay_passes.tile_layers import TileLayers
 from te_schedules import check_columns, pack_columns
 from te_schedules.column_group.kernel import OPERATOR, RECOMPUTED, Knobs
 from te_schedules.dense import GENERIC
-from te_schedules.gpu.build import PIPELINE
+from te_schedules.gpu.build import PIPELINE, as_source
 from te_schedules.gpu.dense import NAME as DENSE
 from te_schedules.inline_fused import InlineFused
 from te_schedules.item_store import index
@@ -65,7 +63,6 @@ class StoredPasses(NamedTuple):
     values: list[tvm.transform.Pass]
 
 
-_AS_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
 # whose limits TVM's rules look at when kernels for GPUs are made to run on a CPU
 _ANY_GPU = {"kind": "cuda", "arch": "sm_80"}
 
@@ -195,17 +192,5 @@ def build(
             kernels.append(index.find_rows(key_form).with_attr("tirx.is_host_func", True))
     mod = mod.clone()
     mod.update(tvm.IRModule({kernel.attrs["global_symbol"]: kernel for kernel in kernels}))
-    with _sources():
+    with as_source():
         return relax.build(mod, target, relax_pipeline=nothing, tir_pipeline=PIPELINE)
-
-
-@contextlib.contextmanager
-def _sources() -> Iterator[None]:
-    """Meanwhile TVM keeps the source of kernels, also where it has a driver and would compile it: the artifact has the machine code in a
-    file of its own (`tvm_rank/runtime/gpu.py`)."""
-    before = os.environ.get(_AS_SOURCE)
-    os.environ[_AS_SOURCE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(_AS_SOURCE) if before is None else os.environ.__setitem__(_AS_SOURCE, before)

@@ -122,21 +122,13 @@ def _cuda(name: str) -> ResolvedTarget:
     return ResolvedTarget(name=name, tvm_target=made, machine=host.machine, needs=(*host.needs, found[1]))
 
 
-def check_gpu_options(target: ResolvedTarget, *, precision: Precision, tuning: object) -> None:
-    """Raise TargetError when what `compile` is asked for is not there for GPUs."""
-    asked = {
-        f"precision {precision.dense!r}": precision.dense not in ON_GPUS,
-        "tuning with a database": tuning is not None and not hasattr(tuning, "features"),
-    }
-    if missing := [what for what, is_asked in asked.items() if is_asked]:
+def check_precision(target: ResolvedTarget, precision: Precision) -> None:
+    """Raise TargetError for a precision of dense layers that the target does not have."""
+    if target.is_gpu and precision.dense not in ON_GPUS:
         raise TargetError(
-            f"target {target.name!r}: {', '.join(missing)} is not there for GPUs yet; leave it out, or compile for a CPU"
+            f"target {target.name!r}: precision {precision.dense!r} is not there for GPUs yet; take {', '.join(ON_GPUS)}, or compile for a CPU"
         )
-
-
-def check_cpu_options(target: ResolvedTarget, precision: Precision) -> None:
-    """Raise TargetError for a precision of dense layers that CPUs do not have."""
-    if precision.dense in ONLY_ON_GPUS:
+    if not target.is_gpu and precision.dense in ONLY_ON_GPUS:
         raise TargetError(
             f"target {target.name!r}: dense layers in {precision.dense!r} are there for GPUs only ({' or '.join(GPUS)}); on a CPU take 'bf16', "
             "which has fewer digits and the range of fp32, or 'int8'"

@@ -6,6 +6,10 @@ neighbours of a row need not be aligned as a GPU's vectors want it. Kernels here
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+
 import tvm
 from tvm import s_tir, tirx
 from tvm.s_tir.pipeline import finalize_device_passes, finalize_host_passes
@@ -13,6 +17,19 @@ from tvm.s_tir.pipeline import finalize_device_passes, finalize_host_passes
 from te_schedules.procedure import NOT_PACKED
 
 PIPELINE = "rank.gpu"
+_AS_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
+
+
+@contextlib.contextmanager
+def as_source() -> Iterator[None]:
+    """Meanwhile TVM keeps the source of kernels, also where it has a driver and would compile it: their machine code is made by `cubin` of
+    `compile.py`."""
+    before = os.environ.get(_AS_SOURCE)
+    os.environ[_AS_SOURCE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_AS_SOURCE) if before is None else os.environ.__setitem__(_AS_SOURCE, before)
 
 
 def _passes() -> list[tvm.transform.Pass]:

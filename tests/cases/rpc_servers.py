@@ -29,11 +29,11 @@ def tracker_alone() -> Iterator[Tracker]:
         process.terminate()
 
 
-def started(tracker: Tracker) -> subprocess.Popen:
-    """A server, of TVM's runtime alone."""
+def started(tracker: Tracker, *options: str, **variables: str) -> subprocess.Popen:
+    """A server, of TVM's runtime alone, with further options and environment variables."""
     command = [sys.executable, "-m", "tvm.exec.rpc_server", "--host", "127.0.0.1", "--port", "9500", "--port-end", "9600"]
-    command += ["--tracker", f"{tracker.host}:{tracker.port}", "--key", tracker.key, "--silent"]
-    environment = {**os.environ, "TVM_USE_RUNTIME_LIB": "1", "TVM_BIND_THREADS": "0"}
+    command += ["--tracker", f"{tracker.host}:{tracker.port}", "--key", tracker.key, "--silent", *options]
+    environment = {**os.environ, "TVM_USE_RUNTIME_LIB": "1", "TVM_BIND_THREADS": "0", **variables}
     return subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -45,9 +45,9 @@ def killed(server: subprocess.Popen) -> None:
 
 
 @contextlib.contextmanager
-def servers_of(tracker: Tracker, count: int) -> Iterator[list[subprocess.Popen]]:
-    """So many servers, which have registered."""
-    processes = [started(tracker) for _ in range(count)]
+def servers_of(tracker: Tracker, count: int, *options: str, **variables: str) -> Iterator[list[subprocess.Popen]]:
+    """So many servers, which have registered, as `started` has them."""
+    processes = [started(tracker, *options, **variables) for _ in range(count)]
     try:
         until = time.monotonic() + START_S
         while known(tracker) < count:

@@ -17,8 +17,9 @@ from typing import Any
 from tvm_rank.errors import ArtifactError
 
 
-def link(executable: Any, file: pathlib.Path, machine: str) -> None:
-    """Write the shared library of an executable for `machine` to `file`. Raises ArtifactError when nothing here can link it."""
+def link(executable: Any, file: pathlib.Path, machine: str, **options: Any) -> None:
+    """Write the shared library of an executable for `machine` to `file`; options: further ones of TVM's `export_library`. Raises
+    ArtifactError when nothing here can link it."""
     from tvm.support import cc
 
     native = machine == platform.machine()
@@ -26,9 +27,9 @@ def link(executable: Any, file: pathlib.Path, machine: str) -> None:
     compiler = cc.get_cc()
     try:
         if has_zig and (compiler is None or not native):
-            executable.export_library(str(file), fcompile=_zig(machine))
+            executable.export_library(str(file), fcompile=_zig(machine), **options)
         elif compiler is not None:
-            executable.export_library(str(file))
+            executable.export_library(str(file), **options)
         else:
             raise ArtifactError(f"{file.name}: nothing to link the code with; install g++ or clang, or `pip install ziglang`")
     except (RuntimeError, subprocess.CalledProcessError) as error:

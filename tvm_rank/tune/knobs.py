@@ -7,12 +7,14 @@ from typing import Any
 
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.dense.tiles import DenseTiles
+from te_schedules.gpu.dense_model import GpuDense
 from te_schedules.trees.knobs import TreeKnobs
 
 KNOBS: Mapping[str, type] = {
     "rank.dense": DenseTiles,
     "rank.pair_layers": DenseTiles,
     "rank.features": Knobs,
+    "rank.gpu_dense": GpuDense,
     "rank.tree_ensemble": TreeKnobs,
 }
 

@@ -91,7 +91,7 @@ class Measurer:
         from tvm.s_tir.meta_schedule.builder import LocalBuilder
 
         self.target, self.threads, self.folder, self.run_limit_s = target, threads, folder, run_limit_s
-        self._export = functools.partial(worker.export, machine=target.machine, folder=str(folder))
+        self._export = functools.partial(worker.export, target=str(target.tvm_target), machine=target.machine, folder=str(folder))
         # a process for each core: the cores are free while candidates are built
         self._builder = LocalBuilder(
             max_workers=tvm_runtime.cores(), timeout_sec=BUILD_LIMIT_S, f_build=worker.build, f_export=self._export
@@ -165,7 +165,7 @@ class Measurer:
         inputs = []
         for one in built:
             info = [TensorInfo("float32", shape) for shape in task.shapes(one.candidate.choice, rows)]
-            inputs.append(RunnerInput(one.path, "cpu", info))
+            inputs.append(RunnerInput(one.path, "cuda" if self.target.is_gpu else "cpu", info))
         futures: list[Any] = list(inner.run(inputs))
         return futures
 

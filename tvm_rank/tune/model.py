@@ -15,7 +15,8 @@ from tvm_rank.errors import ArtifactError, RankError, TuningError
 from tvm_rank.plan.steps import Plan
 from tvm_rank.precision import Samples
 from tvm_rank.runtime.this_machine import check_machine
-from tvm_rank.target import HOST, PRESETS, ResolvedTarget, resolve
+from tvm_rank.target import CUDA, HOST, PRESETS, ResolvedTarget, resolve
+from tvm_rank.tune.gpu_task import gpu_dense_tasks
 from tvm_rank.tune.requests import RequestData
 from tvm_rank.tune.task import Task, dense_tasks
 
@@ -53,20 +54,21 @@ class Model:
     def target(self) -> ResolvedTarget:
         """The target that it was compiled for."""
         name = self.manifest.target
-        return resolve(name if name == HOST or name in PRESETS else self.manifest.tvm_target)
+        return resolve(name if name == HOST or name in PRESETS or name.startswith(CUDA) else self.manifest.tvm_target)
 
     def dense_tasks(self) -> list[Task]:
         """Its dense layers, which need nothing but the manifest."""
         on_items = {step.operator for step in self.plan.kernels if step.rows.items}
         on_requests = {step.operator for step in self.plan.kernels} - on_items
-        return dense_tasks(self.manifest.kernels, on_requests)
+        of_gpu = gpu_dense_tasks(self.manifest.kernels, on_requests)
+        return [*dense_tasks(self.manifest.kernels, on_requests), *of_gpu]
 
     def not_live(self) -> str:
         """Why its other kernels cannot be measured within requests; "" if they can."""
         if self.artifact is None or self.artifact.before_kernels is None:
             return "an artifact's folder does not have what they are built from; give --features and --model"
         if self.target().is_gpu:
-            return "kernels of a GPU are not tuned yet"
+            return "of a GPU dense layers alone are tuned"
         try:
             check_machine(self.manifest, "the model")
         except RankError as error:

@@ -63,6 +63,10 @@ def tune(
     _check(trials, seconds, batch_sizes)
     found = Model.of(model)
     target = found.target()
+    if target.is_gpu and tracker is None:
+        raise TuningError(
+            "kernels of a GPU are measured on the servers of a tracker (--tracker, --key), which may run on this machine: docs/tuning.md"
+        )
     count = threads or (1 if tracker else tvm_runtime.cores())  # how many cores a server has is not known
     with Journal(pathlib.Path(out)) as journal, scratch() as folder:
         data, notes = _requests(found, kernels, requests, tracker)

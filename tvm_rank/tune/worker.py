@@ -17,6 +17,10 @@ import numpy as np
 import tvm
 
 from te_schedules.dense.pack import pack_panels
+from te_schedules.gpu.build import PIPELINE as GPU_PIPELINE
+from te_schedules.gpu.build import as_source
+from te_schedules.gpu.compile import cubin
+from te_schedules.gpu.packed_code import source_of, write_packed
 from te_schedules.lower import PIPELINE
 from tvm_rank.artifact.link import link
 from tvm_rank.runtime import held
@@ -34,14 +38,27 @@ DEFAULT_LIBRARY = "default.so"  # its name on a server
 
 
 def build(mod: tvm.IRModule, target: tvm.target.Target, _params: Any) -> tvm.runtime.Module:
-    """Machine code of a candidate."""
+    """Machine code of a candidate; for a GPU, its source."""
+    if target.kind.name == "cuda":
+        with as_source():
+            return tvm.tirx.build(mod, target=target, pipeline=GPU_PIPELINE)
     return tvm.tirx.build(mod, target=target, pipeline=PIPELINE)
 
 
-def export(module: tvm.runtime.Module, *, machine: str, folder: str) -> str:
-    """The path of the candidate's library, in a folder of its own inside of `folder`."""
+def export(module: tvm.runtime.Module, *, target: str, machine: str, folder: str) -> str:
+    """The path of the candidate's library, in a folder of its own inside of `folder`; of kernels for a GPU it has the machine code."""
     path = pathlib.Path(tempfile.mkdtemp(dir=folder)) / LIBRARY
-    link(module, path, machine)
+    if (source := source_of(module)) is None:
+        link(module, path, machine)
+        return str(path)
+    of = tvm.target.Target(target)
+    code, imported = cubin(source, str(of.attrs["arch"])), path.with_suffix(".o")
+
+    def pack(packed: Any, *_more: Any) -> str:
+        write_packed(packed, code, of, imported)
+        return str(imported)
+
+    link(module, path, machine, fpack_imports=pack)
     return str(path)
 
 

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <mutex>
 #include <string>
@@ -122,11 +123,15 @@ int cudaGraphInstantiate(void**, void*, unsigned long long) { return 801; }
 int cudaGraphLaunch(void*, void*) { return 801; }
 int cudaGraphDestroy(void*) { return 0; }
 int cudaGraphExecDestroy(void*) { return 0; }
-int cudaEventCreate(void** e) { *e = nullptr; return 0; }
-int cudaEventDestroy(void*) { return 0; }
-int cudaEventRecord(void*, void*) { return 0; }
+int cudaEventCreate(void** e) { *e = new timespec{}; return 0; }
+int cudaEventDestroy(void* e) { delete (timespec*)e; return 0; }
+int cudaEventRecord(void* e, void*) { return clock_gettime(CLOCK_MONOTONIC, (timespec*)e); }
 int cudaEventSynchronize(void*) { return 0; }
-int cudaEventElapsedTime(float* ms, void*, void*) { *ms = 0; return 0; }
+int cudaEventElapsedTime(float* ms, void* from, void* to) {
+  timespec &a = *(timespec*)from, &b = *(timespec*)to;
+  *ms = (b.tv_sec - a.tv_sec) * 1e3f + (b.tv_nsec - a.tv_nsec) * 1e-6f;
+  return 0;
+}
 int cudaGetLastError() { return 0; }
 int cudaPeekAtLastError() { return 0; }
 const char* cudaGetErrorName(int) { return "emulated"; }
