@@ -21,6 +21,7 @@ from relay_passes.common_features import CommonFeatures
 from relay_passes.dense_on_gpu import DenseOnGpu
 from relay_passes.fuse_dense import FuseDense
 from relay_passes.hoist_request_side import HoistRequestSide
+from relay_passes.lift_workspace import LiftWorkspace
 from relay_passes.lower_columns import LowerColumns
 from relay_passes.materialize_items import ITEM_VALUES
 from relay_passes.part_item_bias import PartItemBias
@@ -49,6 +50,7 @@ OF_THREADS = (
     "rank.guard_columns",
     "rank.bind_columns",
 )  # the last three are the host's
+TAKE, INJECTIVE = "relax.take", 2  # TVM's operator, and its kind of those that move numbers
 THREADS = 64  # of a block, unless a schedule says more
 OPTIONAL = {
     "common_features": CommonFeatures,
@@ -98,9 +100,7 @@ def phases(
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
         "graph": [
-            *common,
-            *stored.features,
-            *hoist,
+            *[*common, *stored.features, *hoist],
             FuseDense(GENERIC),
             *([*stored.values, ahead, PartItemBias()] if stored.values else []),
             DenseOnGpu(reductions, schedule.gpu_dense, schedule.kernels, plain=target.kind.name != "cuda"),
@@ -110,7 +110,7 @@ def phases(
         ],
         "legalize": [
             transform.DecomposeOpsForInference(),
-            transform.LegalizeOps({READ_FIELD: _rows_taken}),
+            transform.LegalizeOps({READ_FIELD: _rows_of_store, TAKE: _taken}),
             transform.AnnotateTIROpPattern(),
             transform.FoldConstant(),
         ],
@@ -119,6 +119,7 @@ def phases(
             transform.FuseTIR(),
             transform.DeadCodeElimination(["main"]),
             Scheduled(target if target.kind.name == "cuda" else tvm.target.Target(_ANY_GPU)),
+            LiftWorkspace(),
         ],
     }
 
@@ -155,10 +156,18 @@ class MainAlone:
         return tvm.IRModule(functions, attrs=mod.attrs, global_infos=mod.global_infos)
 
 
-def _rows_taken(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """Rows of what a store keeps, as an operator of TVM's, which is fused with what reads them."""
-    taken = builder.normalize(relax.op.take(*call.args, axis=0, mode="clip"))
-    return taken.op.get_attr("FLegalize")(builder, taken)
+def _taken(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """As TVM has it, but with the note that each number comes from one place: so it is fused with what reads the rows, a concatenation
+    above all, where TVM itself makes a kernel of it."""
+    made = call.op.get_attr("FLegalize")(builder, call)
+    if (target := made.args[0]) is not None and isinstance(target, tvm.ir.GlobalVar):
+        builder.update_func(target, builder.get()[target].with_attr("op_pattern", INJECTIVE))
+    return made
+
+
+def _rows_of_store(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """Rows of what a store keeps."""
+    return _taken(builder, builder.normalize(relax.op.take(*call.args, axis=0, mode="clip")))
 
 
 @tvm.transform.module_pass(opt_level=0, name="rank.Scheduled")

@@ -52,6 +52,9 @@ class DeviceView:
         )
         self.tensor: Any = tvm_ffi.from_dlpack(self)
 
+    def __del__(self) -> None:
+        self.tensor = None  # before the struct that it reads when it ends
+
     def __dlpack__(self, **_wanted: Any) -> Any:
         return _capsule(ctypes.addressof(self._struct), b"dltensor", None)
 

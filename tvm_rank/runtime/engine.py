@@ -41,6 +41,7 @@ def load(
     *,
     verify: bool = True,
     tables: str = MAPPED,
+    cuda_graphs: bool = True,
 ) -> Engine:
     """Load an artifact.
 
@@ -48,7 +49,9 @@ def load(
     threads one `rank` uses, None for all cores · verify: False skips the checksums (sizes are always checked) · tables: "mapped" shares
     the tables' pages with all processes that load the artifact and reads them when they are first needed; "memory" reads them at once
     into memory of this process, in huge pages where the system has them, so that random rows cost fewer address translations; a GPU has
-    them in its own. Raises ArtifactError when the artifact is damaged, of another schema, or for another machine.
+    them in its own · cuda_graphs: on a GPU, launch the kernels of requests whose shape comes again as one graph.
+
+    Raises ArtifactError when the artifact is damaged, of another schema, or for another machine, or does not fit into the GPU's memory.
     """
     if device not in (None, "cpu", "cuda"):
         raise RankError(f"device {device!r}: give 'cpu' or 'cuda', or None for what the artifact was compiled for")
@@ -63,7 +66,7 @@ def load(
         raise RankError(
             f"device {device!r}: {folder} was compiled for {made_for} (target {manifest.target}); compile it with another target"
         )
-    return Engine(folder, manifest, threads or tvm_runtime.cores(), tables)
+    return Engine(folder, manifest, threads or tvm_runtime.cores(), tables, cuda_graphs=cuda_graphs)
 
 
 NO_FIELDS = pa.schema([])
@@ -72,12 +75,12 @@ NO_FIELDS = pa.schema([])
 class Engine:
     """A loaded artifact. Threads may share it: each call works in a virtual machine of its own, kept for the next call."""
 
-    def __init__(self, folder: pathlib.Path, manifest: Manifest, threads: int, tables: str = MAPPED):
+    def __init__(self, folder: pathlib.Path, manifest: Manifest, threads: int, tables: str = MAPPED, *, cuda_graphs: bool = True):
         tvm_runtime.load()
         import tvm_ffi
 
         self.manifest, self.threads = manifest, threads
-        self._gpu = gpu_of(manifest.needs)
+        self._gpu, self._has_graphs = gpu_of(manifest.needs), cuda_graphs
         self._host = open_host(folder, manifest.host_stages)
         with contextlib.nullcontext() if self._gpu is None else gpu.kernels_of(folder):
             self._library = open_library(folder)
@@ -97,7 +100,7 @@ class Engine:
 
     def _new_machine(self) -> Machine | gpu.GpuMachine:
         if self._gpu is not None:
-            return gpu.GpuMachine(self._library)
+            return gpu.GpuMachine(self._library, graphs=self._has_graphs)
         outputs = [Output(output.shape, output.dtype) for output in self.manifest.outputs]
         uses = (self.manifest.request_fields, self.manifest.item_fields)
         outputs.append(Output([str(sum(max(1, len(part)) for part in (*uses, *self._refusals)))], "int64"))

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tvm_rank.errors import ArtifactError
-from tvm_rank.runtime import tvm_runtime
+from tvm_rank.runtime import cuda, tvm_runtime
+from tvm_rank.runtime.cuda import Stream
 from tvm_rank.runtime.device_view import DeviceView
+from tvm_rank.runtime.gpu_graphs import Graphs, Results
 from tvm_rank.runtime.library import CPU, POOLED, kernel
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ INDEX_WORD, ROWS_WORD = 2, 14  # of a descriptor
 HEAP_BYTES = 512 << 20  # of the device, from which threads take memory whose size they find out
 _HEAP_LIMIT = 2  # cudaLimitMallocHeapSize
 _MAJOR, _MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, Minor
-_RUNTIME = "libcudart.so.13"
 KERNELS = "kernels.cubin"  # the file of machine code
+_NOTHING = "vm.builtin.make_tuple"  # of TVM, which takes any arguments and does next to nothing
 _CALLBACK = "tvm_callback_cuda_compile"
 _loading = threading.Lock()
 
@@ -62,7 +64,7 @@ def capability() -> tuple[int, str]:
     """(the compute capability of the first GPU, such as 90, "") or (0, why there is none that can be used)."""
     try:
         tvm_runtime.load_cuda()
-        cudart = ctypes.CDLL(_RUNTIME)
+        cudart = cuda.library()
     except OSError as error:
         return 0, f"NVIDIA's driver or runtime is not here ({error})"
     count, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
@@ -94,53 +96,64 @@ class _Functions:
         import tvm_ffi
 
         self._allocate = tvm_ffi.get_global_func("runtime.TVMTensorAllocWithScope")
-        self._view = tvm_ffi.get_global_func("runtime.TVMTensorCreateView")
         self.copy = tvm_ffi.get_global_func("runtime.TVMTensorCopyFromTo")
-        self.shape, self._dtype, self._device = tvm_ffi.Shape, tvm_ffi.dtype, tvm_ffi.device
+        self._shape, self._dtype, self._device = tvm_ffi.Shape, tvm_ffi.dtype, tvm_ffi.device
 
     def empty(self, shape: Sequence[int], dtype: str, device: int) -> Any:
         """A tensor whose memory is not set."""
-        return self._allocate(self.shape(tuple(shape)), self._dtype(dtype), self._device(device, 0), None)
-
-    def first(self, tensor: Any, size: int) -> Any:
-        """The first bytes of a tensor of bytes."""
-        return self._view(tensor, self.shape((size,)), self._dtype("uint8"), 0)
+        return self._allocate(self._shape(tuple(shape)), self._dtype(dtype), self._device(device, 0), None)
 
 
 class GpuMachine:
-    """A virtual machine on the first GPU, and the memory of its requests. One call at a time."""
+    """A virtual machine on the first GPU, its stream, the memory of its requests, and the graphs of those whose shape comes again, unless
+    these are off. One call at a time."""
 
-    def __init__(self, library: Any):
-        machine = library["vm_load_executable"]()
-        machine["vm_initialization"](CUDA, 0, POOLED, CPU, 0, POOLED)
-        self._module, self._main = machine, machine["main"]
-        self._check, self._pack = (kernel(library, name) for name in ("check_columns", "pack_columns"))
-        self._functions = _Functions()
-        ctypes.CDLL(_RUNTIME).cudaDeviceSetLimit(_HEAP_LIMIT, ctypes.c_size_t(HEAP_BYTES))
-        self._reserve(FIRST_BYTES)
-
-    def _reserve(self, size: int) -> None:
-        self._size = size
-        self._host, self._device = (self._functions.empty([size], "uint8", kind) for kind in (CUDA_HOST, CUDA))
-        self._host_array = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(_address(self._host)))
-
-    def watch(self, hook: Callable[..., int]) -> None:
-        """Call the hook before and after each kernel, when the GPU has done all that it was given."""
+    def __init__(self, library: Any, *, graphs: bool = True):
         import tvm_ffi
 
-        wait = ctypes.CDLL(_RUNTIME).cudaDeviceSynchronize
+        machine = library["vm_load_executable"]()
+        machine["vm_initialization"](CUDA, 0, POOLED, CPU, 0, POOLED)
+        cuda.wait()  # for constants, which came by another stream
+        self._module, self._main = machine, machine["main"]
+        self._check, self._pack = (kernel(library, name) for name in ("check_columns", "pack_columns"))
+        self._functions, self._nothing = _Functions(), tvm_ffi.get_global_func(_NOTHING)
+        self._here, self._on_stream = tvm_ffi.device(CUDA, 0), tvm_ffi.use_raw_stream
+        cuda.library().cudaDeviceSetLimit(_HEAP_LIMIT, HEAP_BYTES)  # refused when kernels have used the heap: then it is set
+        cuda.library().cudaGetLastError()
+        self._stream, self._is_watched = Stream(), False
+        self._results = Results(self._pinned)
+        self._graphs = Graphs(self._stream, self._pinned, self._set_hook, is_on=graphs)
+        self._reserve(FIRST_BYTES)
+
+    def _pinned(self, size: int) -> Any:
+        return self._functions.empty([size], "uint8", CUDA_HOST)
+
+    def _reserve(self, size: int) -> None:
+        self._graphs.clear()
+        self._size = size
+        self._host, self._device = self._pinned(size), self._functions.empty([size], "uint8", CUDA)
+        self._host_array = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(_address(self._host)))
+
+    def _set_hook(self, hook: Callable[..., int] | None) -> None:
+        """Call it before and after each instruction of the virtual machine, which always calls something, once it was told to."""
+        import tvm_ffi
+
+        self._module["set_instrument"](self._nothing if hook is None else tvm_ffi.convert(hook))
+
+    def watch(self, hook: Callable[..., int]) -> None:
+        """Call the hook before and after each kernel, when the GPU has done all that it was given. Meanwhile no graph is used."""
 
         def waiting(*given: Any) -> int:
-            wait()
+            cuda.wait()
             return hook(*given)
 
-        self._module["set_instrument"](tvm_ffi.convert(waiting))
+        self._is_watched = True
+        self._set_hook(waiting)
 
     def unwatch(self) -> None:
         """Call it no more, and wait for nothing."""
-        import tvm_ffi
-
-        self._module["set_instrument"](tvm_ffi.convert(lambda *_: 0))
+        self._is_watched = False
+        self._set_hook(None)
 
     def check(self, words: np.ndarray) -> np.ndarray:
         """The status of each column of a descriptor table: not 0 where its offsets lead outside of it."""
@@ -152,13 +165,22 @@ class GpuMachine:
         """What `main` gives, as arrays of the host. tables: descriptors of both sides, which have been checked · fields: of the items, where
         a store has them · arrays: what a store computed ahead, and stacked tables."""
         places, count = self._copied(tables, rows, fields), rows.items
-        parts = [((*table.shape,), "int64", place) for table, place in zip(tables, places, strict=False)]
-        parts += [((count,), "int32", place) for place in places[len(tables) :]]
-        views = [DeviceView(_address(self._device) + place, shape, dtype, CUDA) for shape, dtype, place in parts]
-        users, items, *of_items = (view.tensor for view in views)
-        of_items = of_items if fields is None or fields.is_read else of_items[:1]
-        results = self._main(users, items, rows.shape, *of_items, *arrays)
-        return [self._back(result) for result in results]
+
+        def call() -> Sequence[Any]:
+            parts = [((*table.shape,), "int64", place) for table, place in zip(tables, places, strict=False)]
+            parts += [((count,), "int32", place) for place in places[len(tables) :]]
+            views = [DeviceView(_address(self._device) + place, shape, dtype, CUDA) for shape, dtype, place in parts]
+            of_items = views[2:] if fields is None or fields.is_read else views[2:3]
+            with self._on_stream(self._here, self._stream.handle):
+                return [*self._main(*(v.tensor for v in views[:2]), rows.shape, *(v.tensor for v in of_items), *arrays)]
+
+        graph = None if self._is_watched else self._graphs.of((rows.requests, count), call)
+        if graph is not None:
+            return graph.run(self._stream)
+        self._results.ask(results := call(), self._stream)
+        self._stream.wait()
+        del results  # whose memory the copies read
+        return self._results.arrays()
 
     def _copied(self, tables: Sequence[np.ndarray], rows: Rows, fields: Fields | None) -> list[int]:
         """Bring a request to the device; where in its memory the tables, the row map, and the rows of the store begin."""
@@ -176,7 +198,7 @@ class GpuMachine:
             packed[1][is_stored, INDEX_WORD] = _address(self._device) + places[3]
         for place, array in zip(places, (*packed, *of_items), strict=True):
             self._host_array[place : place + array.nbytes] = array.reshape(-1).view(np.uint8)
-        self._functions.copy(*(self._functions.first(tensor, used) for tensor in (self._host, self._device)))
+        self._stream.to_device(_address(self._device), _address(self._host), used)
         return places
 
     def _packed(
@@ -189,12 +211,6 @@ class GpuMachine:
             packed.append(np.empty_like(table))
             self._pack(table, place, packed[-1], behind)
         return packed, int(behind[0])
-
-    def _back(self, tensor: Any) -> np.ndarray:
-        """A copy of a tensor of the device."""
-        out = self._functions.empty(tensor.shape, str(tensor.dtype), CPU)
-        self._functions.copy(tensor, out)
-        return np.array(np.from_dlpack(out))
 
 
 def on_device(array: np.ndarray) -> Any:
@@ -215,20 +231,8 @@ def empty(shape: Sequence[int], dtype: str) -> Any:
 
 
 def copy(source: Any, target: Any) -> None:
-    """Copy a tensor into one of the same size; `wait` for it."""
+    """Copy a tensor into one of the same size; `cuda.wait` for it."""
     _Functions().copy(source, target)
-
-
-def wait() -> None:
-    """Until the device has done all that it was given."""
-    ctypes.CDLL(_RUNTIME).cudaDeviceSynchronize()
-
-
-def memory() -> tuple[int, int]:
-    """Bytes of the device that are free, and all."""
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    ctypes.CDLL(_RUNTIME).cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total))
-    return free.value, total.value
 
 
 def _address(tensor: Any) -> int:

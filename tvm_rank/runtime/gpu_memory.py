@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tvm_rank.errors import ArtifactError
-from tvm_rank.runtime import gpu
+from tvm_rank.runtime import cuda, gpu
 from tvm_rank.runtime.columns import ADDRESSES, WORDS
 from tvm_rank.runtime.device_view import DeviceView
 from tvm_rank.runtime.item_store import ItemStore
@@ -52,7 +52,7 @@ class OnGpu:
         if store is not None:
             self._words = columns.placed(store.words, str(folder))
             self._find: Callable[..., Any] = kernel(library, "find_rows")
-        gpu.wait()
+        cuda.wait()
 
     def found(self, ids: np.ndarray, count: int) -> Fields:
         """The fields of these items. ids: the descriptor (1, WORDS) of the keys of a request, which has been checked."""
@@ -64,7 +64,7 @@ class OnGpu:
 
 def check_room(sizes: Mapping[str, int], where: str) -> None:
     """Raise ArtifactError unless so many bytes, by what they are for, are free on the GPU."""
-    free, total = gpu.memory()
+    free, total = cuda.memory()
     if (needed := sum(sizes.values())) > free:
         parts = ", ".join(f"{what} {size:,}" for what, size in sizes.items() if size)
         raise ArtifactError(

@@ -14,6 +14,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "block.h"
 
@@ -47,6 +48,7 @@ struct Kernel {
   void (*call)(void**);
   Index *thread, *block;
   bool waits;  // whether its threads may wait for each other
+  const size_t* sizes;  // of its arguments, and 0
 };
 struct Launch {
   Kernel* kernel;
@@ -57,11 +59,33 @@ struct Launch {
 void RunThread(void* launch, int) { ((Launch*)launch)->kernel->call(((Launch*)launch)->arguments); }
 void EnterThread(void* launch, int thread) { ((Launch*)launch)->At(thread); }
 emulated::Block block_of_threads;
+
+// What a stream was given while it captured: a launch with copies of its arguments, or (without a kernel) a copy.
+struct Work {
+  LaunchConfig config;
+  Kernel* kernel;
+  std::vector<std::vector<char>> arguments;
+  void *to, *from;
+  size_t size;
+};
+using Graph = std::vector<Work>;
+struct Stream {
+  bool is_captured = false, is_broken = false;
+  Graph work;
+};
+long long graph_launches = 0, without_stream = 0;
+bool IsCaptured(void* stream) { return stream && ((Stream*)stream)->is_captured; }
+int Break(void* stream) {  // something that a captured stream cannot do
+  ((Stream*)stream)->is_broken = true;
+  return 900;
+}
 }  // namespace
 
 extern "C" {
 long long emulated_launches() { return launches; }
 long long emulated_copies() { return copies; }
+long long emulated_graphs() { return graph_launches; }
+long long emulated_without_stream() { return without_stream; }
 
 int cudaGetDeviceCount(int* count) { *count = getenv("EMULATED_GPUS") ? atoi(getenv("EMULATED_GPUS")) : 1; return 0; }
 int cudaGetDevice(int* device) { *device = 0; return 0; }
@@ -105,24 +129,39 @@ int cudaFree(void* p) {
 }
 int cudaMallocHost(void** out, size_t size) { *out = malloc(size); return 0; }
 int cudaFreeHost(void* p) { free(p); return 0; }
-int cudaMemcpyAsync(void* to, const void* from, size_t size, int, void*) {
+int cudaMemcpyAsync(void* to, const void* from, size_t size, int, void* stream) {
+  if (IsCaptured(stream)) {
+    ((Stream*)stream)->work.push_back({{}, nullptr, {}, to, (void*)from, size});
+    return 0;
+  }
   Open open;
+  without_stream += stream == nullptr;
   ++copies;
   memmove(to, from, size);
   return 0;
 }
 int cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t size, void*) { return cudaMemcpyAsync(to, from, size, 0, nullptr); }
-int cudaStreamCreate(void** s) { *s = nullptr; return 0; }
-int cudaStreamCreateWithFlags(void** s, unsigned) { *s = nullptr; return 0; }
-int cudaStreamDestroy(void*) { return 0; }
-int cudaStreamSynchronize(void*) { return 0; }
+int cudaStreamCreate(void** s) { *s = new Stream; return 0; }
+int cudaStreamCreateWithFlags(void** s, unsigned) { *s = new Stream; return 0; }
+int cudaStreamDestroy(void* s) { delete (Stream*)s; return 0; }
+int cudaStreamSynchronize(void* s) { return IsCaptured(s) ? Break(s) : 0; }
 int cudaStreamWaitEvent(void*, void*, unsigned) { return 0; }
-int cudaStreamBeginCapture(void*, int) { return 801; }
-int cudaStreamEndCapture(void*, void**) { return 801; }
-int cudaGraphInstantiate(void**, void*, unsigned long long) { return 801; }
-int cudaGraphLaunch(void*, void*) { return 801; }
-int cudaGraphDestroy(void*) { return 0; }
-int cudaGraphExecDestroy(void*) { return 0; }
+int cudaStreamBeginCapture(void* s, int mode) {
+  if (!s || mode != 2 || IsCaptured(s) || getenv("EMULATED_NO_GRAPHS")) return 801;
+  Stream& stream = *(Stream*)s;
+  stream.is_captured = true, stream.is_broken = false, stream.work.clear();
+  return 0;
+}
+int cudaStreamEndCapture(void* s, void** graph) {
+  if (!IsCaptured(s)) return 1;
+  Stream& stream = *(Stream*)s;
+  stream.is_captured = false;
+  *graph = stream.is_broken ? nullptr : new Graph(stream.work);
+  return stream.is_broken ? 901 : 0;
+}
+int cudaGraphInstantiate(void** made, void* graph, unsigned long long) { *made = new Graph(*(Graph*)graph); return 0; }
+int cudaGraphDestroy(void* graph) { delete (Graph*)graph; return 0; }
+int cudaGraphExecDestroy(void* graph) { delete (Graph*)graph; return 0; }
 int cudaEventCreate(void** e) { *e = new timespec{}; return 0; }
 int cudaEventDestroy(void* e) { delete (timespec*)e; return 0; }
 int cudaEventRecord(void* e, void*) { return clock_gettime(CLOCK_MONOTONIC, (timespec*)e); }
@@ -161,7 +200,8 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
   if (!call) return 500;
   *(void (**)(bool))dlsym(module, "emulated_wait") = emulated::Block::Wait;
   *function = new Kernel{(void (*)(void**))call, ((Index * (*)()) dlsym(module, "emulated_thread_index"))(),
-                         ((Index * (*)()) dlsym(module, "emulated_block_index"))(), *(int*)dlsym(module, "emulated_waits") != 0};
+                         ((Index * (*)()) dlsym(module, "emulated_block_index"))(), *(int*)dlsym(module, "emulated_waits") != 0,
+                         (const size_t*)dlsym(module, (std::string("emulated_sizes_") + name).c_str())};
   return 0;
 }
 int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** arguments, void**) {
@@ -169,7 +209,14 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
     if (config->grid[k] == 0 || config->block[k] == 0 || (k > 0 && config->grid[k] > 65535)) return 1;
   int threads = config->block[0] * config->block[1] * config->block[2];
   if (threads > 1024) return 1;
+  if (IsCaptured(config->stream)) {
+    std::vector<std::vector<char>> kept;
+    for (int k = 0; kernel->sizes[k]; ++k) kept.emplace_back((char*)arguments[k], (char*)arguments[k] + kernel->sizes[k]);
+    ((Stream*)config->stream)->work.push_back({*config, kernel, kept, nullptr, nullptr, 0});
+    return 0;
+  }
   Open open;
+  without_stream += config->stream == nullptr;
   ++launches;
   Index &b = *kernel->block;
   Launch launch{kernel, arguments, config->block};
@@ -186,6 +233,18 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
           kernel->call(arguments);
         }
       }
+  return 0;
+}int cudaGraphLaunch(void* graph, void* stream) {
+  if (IsCaptured(stream)) return Break(stream);
+  ++graph_launches;
+  for (Work& work : *(Graph*)graph) {
+    std::vector<void*> arguments;
+    for (auto& argument : work.arguments) arguments.push_back(argument.data());
+    work.config.stream = stream;
+    int status = work.kernel ? cuLaunchKernelEx(&work.config, work.kernel, arguments.data(), nullptr)
+                             : cudaMemcpyAsync(work.to, work.from, work.size, 0, stream);
+    if (status) return status;
+  }
   return 0;
 }
 }

@@ -27,6 +27,8 @@ def calls(source: str) -> Iterator[str]:
         kinds = [parameter.rsplit(" ", 1)[0].replace("__restrict__", "").strip() for parameter in parameters.split(", ")]
         arguments = ", ".join(f"*({kind}*)a[{k}]" for k, kind in enumerate(kinds))
         yield f'extern "C" void emulated_{name}(void** a) {{ {name}({arguments}); }}'
+        sizes = ", ".join([*(f"sizeof({kind})" for kind in kinds), "0"])
+        yield f'extern "C" {{ extern const size_t emulated_sizes_{name}[] = {{{sizes}}}; }}'
 
 
 def main() -> int:
