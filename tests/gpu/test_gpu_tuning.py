@@ -15,9 +15,10 @@ from te_schedules.gpu.dense import GpuLayer
 from te_schedules.gpu.dense_model import GpuDense
 from te_schedules.gpu.packed_code import with_code
 from tvm_rank.target import resolve
+from tvm_rank.tune import worker
 from tvm_rank.tune.gpu_task import GpuDenseTask, gpu_dense_tasks
 from tvm_rank.tune.knobs import knobs_of
-from tvm_rank.tune.measure import Built, Effort, candidate
+from tvm_rank.tune.measure import Built, Effort, Prepared, candidate
 from tvm_rank.tune.remote import RemoteMeasurer
 from tvm_rank.tune.run import tune
 
@@ -44,15 +45,25 @@ def test_a_candidate_is_measured_on_a_server_that_has_the_runtime_alone(
     emulated_folder: pathlib.Path, emulated: Any, tmp_path: pathlib.Path
 ):
     assert emulated is not None, "its nvcc makes the code"
-    task = GpuDenseTask(layer=LAYER, calls=1)
-    path = {"LD_LIBRARY_PATH": str(emulated_folder)}
+    task, target = GpuDenseTask(layer=LAYER, calls=1), resolve("cuda-sm_90")
+    default, other = (
+        worker.export(
+            worker.build(candidate(task, task.default | changed).module, target.tvm_target, None),
+            target=str(target.tvm_target), machine=target.machine, folder=str(tmp_path),
+        )
+        for changed in ({}, {"small_rows": 0})
+    )  # fmt: skip
+    calls = [tmp_path / f"call_{rows}" for rows in ROWS]
+    for rows, folder in zip(ROWS, calls, strict=True):
+        folder.mkdir()
+        task.record(folder, rows)
+    prepared = Prepared(task=task, calls=tuple(map(str, calls)), batch_sizes=ROWS, default=default)
     with (
         tracker_alone() as tracker,
-        servers_of(tracker, 1, "--load-library", str(LIBRARY), **path),
-        RemoteMeasurer(resolve("cuda-sm_90"), 1, tmp_path, tracker) as measurer,
+        servers_of(tracker, 1, "--load-library", str(LIBRARY), LD_LIBRARY_PATH=str(emulated_folder)),
+        RemoteMeasurer(target, 1, tmp_path, tracker) as measurer,
     ):
-        (prepared,) = measurer.prepare([task], ROWS)
-        built = Built(candidate=candidate(task, task.default), path=prepared.default)
+        built = Built(candidate=candidate(task, task.default), path=other)
         timed = measurer.measure(prepared, built, Effort(rounds=1, runs=1))
     assert timed.error == ""
     assert len(timed.seconds) == len(ROWS)
