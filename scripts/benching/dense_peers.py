@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-SLICE_S = 2e-3  # a call is repeated for at least so long before the clock is read
+SLICE_S = 5e-3  # a call is repeated for at least so long before the clock is read
 
 
 def layers(folder: pathlib.Path, activation: str) -> dict[str, Callable[[], torch.Tensor]]:
