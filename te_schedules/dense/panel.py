@@ -9,7 +9,8 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS, CHEAP
-from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, load, registers, row_biases, row_of, store
+from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, load, registers, row_biases, store
+from te_schedules.dense.prefetch import prefetch_items, prefetch_line
 
 _FLOAT_BYTES = 4
 _CACHE_BYTES = 24 << 10  # a panel up to this size stays in the L1 cache from tile to tile
@@ -37,7 +38,7 @@ def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: in
         (tirx.const(0, "int64"), layer.depth // unroll) if steps is None else (steps.first, T.floordiv(steps.count, unroll))
     )
     if steps is None:
-        _prefetch_items(layer, buffers, row, rows, panel, vectors)
+        prefetch_items(layer, buffers, row, rows, panel, vectors)
     with T.serial(count) as block:
         for u in range(unroll):
             if layer.depth * vectors * lanes * _FLOAT_BYTES > _CACHE_BYTES and layer.tiles.prefetch_steps:
@@ -69,23 +70,7 @@ def emit_biases(layer: Layer, buffers: Buffers, first, end, panel, columns: int)
 def _prefetch(layer: Layer, buffers: Buffers, panel, k, vectors: int) -> None:
     """Emit a prefetch of step `k` of a panel, which may lie beyond its end: only an address is computed."""
     with T.unroll(vectors) as v:
-        _prefetch_line(buffers.packed[panel, k, v * layer.tiles.lanes])
-
-
-def _prefetch_items(layer: Layer, buffers: Buffers, row, rows: int, panel, vectors: int) -> None:
-    """Emit prefetches of the items' biases of the next tile: rows of the item store anywhere in it, while this tile is summed."""
-    if buffers.item_bias is None or not layer.tiles.prefetch_steps:
-        return
-    last = buffers.out.shape[0] - 1
-    with T.unroll(rows) as r:
-        item = row_of(buffers.item_bias, buffers.item_index, T.min(row + rows + r, last))
-        with T.unroll(vectors) as v:
-            _prefetch_line(buffers.item_bias[item, panel * layer.width + v * layer.tiles.lanes])
-
-
-def _prefetch_line(element) -> None:
-    read, keep, data = (tirx.const(value, "int32") for value in (0, 3, 1))
-    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(element), read, keep, data))
+        prefetch_line(buffers.packed[panel, k, v * layer.tiles.lanes])
 
 
 class _Part:

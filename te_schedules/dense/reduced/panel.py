@@ -7,6 +7,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import ACTIVATIONS, CHEAP, splat
 from te_schedules.dense.layer import STACK_LIMIT, Buffers, Layer, load, registers, row_biases, store
+from te_schedules.dense.prefetch import prefetch_items, prefetch_line
 from te_schedules.dense.reduced.products import PRODUCTS, add_products
 
 _WORD_BYTES = 4
@@ -18,6 +19,7 @@ def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: in
     lanes, words = layer.tiles.lanes, layer.words
     vectors, unroll = -(-columns // lanes), min(layer.tiles.unroll, words)
     part = max(1, STACK_LIMIT // (vectors * lanes * _WORD_BYTES))
+    prefetch_items(layer, buffers, row, rows, panel, vectors)
     parts = [_Part(layer, buffers, row, first, min(part, rows - first), panel, columns) for first in range(0, rows, part)]
     with T.serial(tirx.const(words // unroll, "int64")) as block:
         for u in range(unroll):
@@ -34,11 +36,9 @@ def emit_sums(layer: Layer, buffers: Buffers, row, rows: int, panel, columns: in
 
 def _prefetch(layer: Layer, buffers: Buffers, panel, word, vectors: int) -> None:
     """Emit a prefetch of a word's weights, which may lie beyond the end of the panel: only an address is computed."""
-    read, keep, data = (tirx.const(value, "int32") for value in (0, 3, 1))
     per_word = _WORD_BYTES if layer.precision == "int8" else 1
     with T.unroll(vectors) as v:
-        address = T.address_of(buffers.packed[panel, word, v * (layer.tiles.lanes * per_word)])
-        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", address, read, keep, data))
+        prefetch_line(buffers.packed[panel, word, v * (layer.tiles.lanes * per_word)])
 
 
 class _Part:
