@@ -1,0 +1,80 @@
+"""NVIDIA's compiler makes machine code of every kernel of every model of the zoo, for both kinds of GPUs that artifacts are made for.
+
+Equal kernels of models are compiled once, and nobody runs this code: so the functions of the prelude are called instead of copied, and ptxas
+does not optimize, which takes half of the time. `scripts/check_gpu.py` compiles each model as artifacts have it.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+from kernels_of_models import kernels_of, together
+
+import tvm_rank
+from tvm_rank import code, zoo
+
+pytestmark = pytest.mark.skipif(shutil.which("ptxas") is None, reason="NVIDIA's CUDA toolkit is not installed")
+ARCHS = ("sm_80", "sm_90")
+INLINE, CALLED = (f"#define RANK_FUNCTION static __device__ {how}" for how in ("__forceinline__", "__noinline__"))
+
+
+@pytest.fixture(scope="module")
+def real_tools() -> dict[str, str]:
+    """An environment without the nvcc of the emulator."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return os.environ | {"PATH": os.pathsep.join(folder for folder in folders if "emulator" not in folder)}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The CUDA source of each model; of the first one for each kind of GPU."""
+    found: dict[str, str] = {}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(code, "cubin", lambda source, arch: b"")  # noqa: ARG005
+        patched.setattr(code, "text_of", lambda module: "")  # noqa: ARG005
+        patched.setattr(code, "llvm_ir", lambda executable: "")  # noqa: ARG005
+        for name in zoo.MODELS:
+            built = zoo.build(name, tmp_path_factory.mktemp(name))
+            for arch in ARCHS if not found else ARCHS[-1:]:
+                made = tvm_rank.compile(features=built.features, model=built.model, tables=built.tables, target=f"cuda-{arch}")
+                assert found.setdefault(name, made.stages["cuda"]) == made.stages["cuda"], "the source is the same for all GPUs"
+    return found
+
+
+@pytest.fixture(scope="module")
+def merged(sources: dict[str, str]) -> tuple[str, set[str]]:
+    return together(sources.values())
+
+
+@pytest.fixture(scope="module")
+def assembly(merged: tuple[str, set[str]], real_tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """All kernels in the language that ptxas reads."""
+    source, names = merged
+    assert INLINE in source
+    path = tmp_path_factory.mktemp("machine_code") / "kernels.cu"
+    path.write_text(source.replace(INLINE, CALLED), encoding="utf-8")
+    out = path.with_suffix(".ptx")
+    command = ["nvcc", "-ptx", "-O3", "--std=c++17", "-w", "-arch=compute_80", "-o", out, path]
+    subprocess.run(command, env=real_tools, check=True)
+    assert set(re.findall(r"^\.visible \.entry (\w+)\(", out.read_text(), re.MULTILINE)) == names
+    return out
+
+
+def test_kernels_of_all_models_are_there_equal_ones_once(sources: dict[str, str], merged: tuple[str, set[str]]):
+    assert set(sources) == set(zoo.MODELS)
+    kernels = {name: kernels_of(source) for name, source in sources.items()}
+    for name, found in kernels.items():
+        assert "item_features_kernel_1" in found, name
+    assert len(zoo.MODELS) < len(merged[1]) < sum(map(len, kernels.values()))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_every_kernel_of_the_zoo_becomes_machine_code(assembly: pathlib.Path, real_tools: dict[str, str], arch: str):
+    out = assembly.with_suffix(f".{arch}")
+    subprocess.run(["ptxas", "-O0", f"-arch={arch}", "-o", out, assembly], env=real_tools, check=True)
+    assert out.read_bytes().startswith(b"\x7fELF")
