@@ -13,6 +13,9 @@ from ops.identity_model import identity_model
 
 import tvm_rank
 from te_schedules.gpu import prelude
+from tvm_rank.artifact import store
+from tvm_rank.cli.main import main
+from tvm_rank.config.types import TYPES
 
 pytestmark = pytest.mark.usefixtures("emulated")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,6 +32,14 @@ FEATURES = {
     "number": {"feature_type": "raw_feature", "expression": "item:text_number", "normalizer": "method=zscore,mean=1,standard_deviation=3"},
     "formula": {"feature_type": "expr_feature", "expression": "a * 0.1 + b", "variables": ["item:a", "user:b"], "default_value": "-7"},
     "click": {"feature_type": "sequence_id_feature", "sequence_length": 3, "sequence_delim": ";", "expression": "item:clicks"} | HASHED,
+    "shared": {"feature_type": "overlap_feature", "query": "user:tags", "title": "item:tags", "method": "query_common_ratio"},
+    "dot": {"feature_type": "kv_dot_product", "query": "user:likes", "document": "item:tags", "default_value": "-1"},
+    "sliced": {"feature_type": "slice_feature", "expression": "item:clicks", "separator": ";", "start": -2} | HASHED,
+    "largest": {"feature_type": "combine_feature", "expression": "item:clicks", "separator": ";", "value_map": {"a": 1.5, "7": -2},
+                "combiner": "max"},
+    "masked": {"feature_type": "bool_mask_feature", "expression": ["item:clicks", "item:mask"], "separator": ";"} | HASHED,
+    "distance": {"feature_type": "custom_feature", "operator_name": "EditDistance", "expression": ["item:word", "item:mask"]},
+    "cut": {"feature_type": "regex_replace_feature", "expression": "item:word", "regex_pattern": "x+", "replacement": "-"} | HASHED,
 }  # fmt: skip
 SHOWN = {name: (3, DIM) if name == "click" else DIM if "embedding_dim" in keys else 1 for name, keys in FEATURES.items()}
 SHOWN.pop("helper")
@@ -83,13 +94,14 @@ def columns() -> tuple[pa.Table, pa.Table, np.ndarray]:
             "text_number": [None if k % 5 == 0 else repr(float(n)) for k, n in enumerate(rng.normal(0, 50, ROWS))],
             "a": pa.array(rng.normal(size=ROWS), mask=rng.random(ROWS) < 0.2),
             "clicks": [";".join(str(w) for w in rng.choice(words, rng.integers(0, 5))) for _ in range(ROWS)],
+            "mask": ["1;0;true"] * ROWS,
         }
     )
     return users, items, rng.integers(0, 2, ROWS)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int4"])
-def test_features_and_lookups_are_those_of_the_cpu(precision: str, tmp_path: pathlib.Path):
+def test_features_and_lookups_are_those_of_the_cpu(precision: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     names = list(FEATURES) if precision == "fp32" else ["word"]
     fg = {"features": [{"feature_name": name, **FEATURES[name]} for name in names]}
     model = identity_model({name: width for name, width in SHOWN.items() if name in names})
@@ -102,7 +114,23 @@ def test_features_and_lookups_are_those_of_the_cpu(precision: str, tmp_path: pat
     wanted, got = scores
     for name, values in wanted.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
-        assert np.ptp(values) > 0
+        assert np.ptp(values) > 0, name
+    if precision == "fp32":
+        assert_the_library_call_is_listed(tmp_path / "cuda-sm_90", capsys)
+
+
+def assert_the_library_call_is_listed(artifact: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What GPUs do not do is named by `inspect` and in the manifest."""
+    (stage,) = store.read(artifact).host_stages
+    assert (stage.feature, stage.operation, stage.side, stage.library) == ("cut", "regex_replace_feature", "item", "pyarrow")
+    assert main(["inspect", str(artifact)]) == 0
+    listed = capsys.readouterr().out.partition("library calls, on the host before the kernels\n")[2].splitlines()[:3]
+    assert any(line.split()[:4] == ["cut", "regex_replace_feature", "item", "word"] for line in listed)
+
+
+def test_every_feature_type_runs_on_the_emulated_gpu():
+    types = {str(keys["feature_type"]).removeprefix("sequence_") for keys in FEATURES.values()}
+    assert set(TYPES) - types == {"text_normalizer", "tokenize_feature"}, "library calls, as regex_replace_feature"
 
 
 def test_lookups_that_a_model_does_itself_are_those_of_onnx(tmp_path: pathlib.Path):

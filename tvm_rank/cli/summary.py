@@ -27,6 +27,14 @@ def _parts(manifest: Manifest, folder: pathlib.Path) -> Iterator[str]:
         [o.name, o.dtype, "(" + ", ".join(map(str, o.shape)) + ("," if len(o.shape) == 1 else "") + ")"] for o in manifest.outputs
     ]
     yield "outputs\n" + text_table(["name", "dtype", "shape"], outputs)
+    if manifest.all_stages:
+        calls = [
+            [stage.feature, stage.operation, stage.side, stage.input, f"{stage.library} {stage.library_version}".strip()]
+            for stage in manifest.all_stages
+        ]
+        yield "library calls, on the host before the kernels\n" + text_table(
+            ["feature", "operation", "side", "reads", "library"], calls
+        )
     if manifest.store:
         yield f"item store\n{store_text(manifest.store[0], manifest)}"
     if manifest.stacks:
