@@ -36,9 +36,10 @@ from tvm_rank.zoo.workload import Workload  # noqa: E402
 RANK_BENCH, MANY_COLUMNS, LOOKUPS = "rank_bench", "many_columns", "lookups"
 IN_BF16 = "_bf16"  # ends the names of models whose dense layers are computed in bf16
 BELOW_FP32 = {"_bf16": "bf16", "_fp16": "fp16", "_tf32": "tf32"}  # ends of names -> precision of dense layers
-BENCHMARKS = (RANK_BENCH, *(RANK_BENCH + end for end in BELOW_FP32), MANY_COLUMNS, MANY_COLUMNS + IN_BF16, LOOKUPS)
+WITH_STORE = "rank_bench_store"  # with an item store, and all of the item side computed ahead
+BENCHMARKS = (RANK_BENCH, *(RANK_BENCH + end for end in BELOW_FP32), WITH_STORE, MANY_COLUMNS, MANY_COLUMNS + IN_BF16, LOOKUPS)
 CPU, CPU_TARGET = "cpu", "x86-64-v3"  # of the bundle's test of itself
-ON_CPU = ("lr", RANK_BENCH)
+ON_CPU = ("lr", RANK_BENCH, WITH_STORE)
 REQUESTS, ITEMS = 2, 4096  # of rank-bench
 COARSE = np.float32(64)  # its tables have steps of 1/64: 6 of 32 bits of a number are left in a compressed bundle
 DIM, LOOKUP_FIELDS, LOOKUP_ROWS = 64, 16, 1_000_000  # with fewer bytes a GPU's cache would hold the table
@@ -46,9 +47,11 @@ PATTERN = 64  # rows of that table, again and again: it is compressed to nothing
 LOOKUP_BYTES = LOOKUP_FIELDS * 2 * 4 * DIM  # of a row: each embedding is read and written
 SIZES: Mapping[str, dict[str, Any]] = {
     **{RANK_BENCH + end: {"sizes": [64, 256, 1024, 4096], "kernels_at": 1024, "requests": RANK_BENCH} for end in ("", *BELOW_FP32)},
+    WITH_STORE: {"sizes": [64, 256, 1024, 4096], "kernels_at": 1024, "requests": WITH_STORE},
     **{MANY_COLUMNS + end: {"sizes": [256, 2048], "kernels_at": 2048, "requests": MANY_COLUMNS} for end in ("", IN_BF16)},
     LOOKUPS: {"sizes": [65536], "kernels_at": 65536, "requests": LOOKUPS, "lookup_bytes": LOOKUP_BYTES},
 }
+STORE_ITEMS, STORE_KEY = 512, "item {}"
 STAMP = "built-from.txt"
 Brought = Mapping[str, Any]  # arguments of `compile`
 
@@ -69,6 +72,8 @@ def brought(name: str, folder: pathlib.Path) -> Brought:
         workload = rank_bench.build(folder, small=True, requests=REQUESTS, items=ITEMS)
         coarse = {table: np.round(values * COARSE) / COARSE for table, values in workload.read_tables().items()}
         return {**_of(workload), "tables": coarse}
+    if name == WITH_STORE:
+        return {**brought(RANK_BENCH, folder), **_store(rank_bench.build(folder, small=True, requests=REQUESTS, items=ITEMS))}
     if name == MANY_COLUMNS:
         return _many_columns()
     if name == LOOKUPS:
@@ -78,6 +83,13 @@ def brought(name: str, folder: pathlib.Path) -> Brought:
 
 def _of(workload: Workload) -> Brought:
     return {"features": workload.features, "model": workload.model, "tables": workload.tables}
+
+
+def _store(workload: Workload) -> Brought:
+    """The first items as a store, under the keys that requests of the bundle ask for (`inside/gpu_checks/requests.py`)."""
+    items = workload.read_items().slice(0, STORE_ITEMS)
+    keys = pa.array([STORE_KEY.format(k) for k in range(STORE_ITEMS)])
+    return {"items": items.append_column("key", keys), "item_key": "key", "materialize": "dense"}
 
 
 def _signs(values: np.ndarray) -> np.ndarray:

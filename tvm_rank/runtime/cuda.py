@@ -61,16 +61,13 @@ def memory() -> tuple[int, int]:
 
 
 class Stream:
-    """Work that is done in order. `handle` is its number."""
+    """The default stream, on which all work of this process is done in order: memory that TVM's pool takes back from one call is used by the
+    next one behind it, also by that of another thread. `handle` is its number."""
+
+    handle = 0
 
     def __init__(self) -> None:
-        self._library, made = library(), _pointer()
-        must(self._library.cudaStreamCreateWithFlags(ctypes.byref(made), _NON_BLOCKING), "make a stream")
-        self.handle = int(made.value or 0)
-
-    def __del__(self) -> None:
-        if getattr(self, "handle", 0):
-            self._library.cudaStreamDestroy(self.handle)
+        self._library = library()
 
     def to_device(self, to: int, source: int, size: int) -> None:
         """Copy bytes of pinned memory to an address of the device."""
@@ -84,12 +81,23 @@ class Stream:
         """Until all is done. Raises RankError for an error of a kernel."""
         must(self._library.cudaStreamSynchronize(self.handle), "go on")
 
-    def begin(self) -> None:
-        """From here on what the stream is given is not done but remembered, until `end`."""
+
+class Capture(Stream):
+    """A stream of its own that does nothing, and remembers what it is given, from here on until `end` or `give_up`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        made = _pointer()
+        must(self._library.cudaStreamCreateWithFlags(ctypes.byref(made), _NON_BLOCKING), "make a stream")
+        self.handle = int(made.value or 0)
         must(self._library.cudaStreamBeginCapture(self.handle, _RELAXED), "begin a graph")
 
+    def __del__(self) -> None:
+        if self.handle:
+            self._library.cudaStreamDestroy(self.handle)
+
     def end(self) -> Graph:
-        """What was remembered. Raises RankError when something among it cannot be; the stream can be used again in any case."""
+        """What was remembered. Raises RankError when something among it cannot be."""
         graph = _pointer()
         must(self._library.cudaStreamEndCapture(self.handle, ctypes.byref(graph)), "end a graph")
         return Graph(graph)

@@ -105,7 +105,7 @@ class _Functions:
 
 
 class GpuMachine:
-    """A virtual machine on the first GPU, its stream, the memory of its requests, and the graphs of those whose shape comes again, unless
+    """A virtual machine on the first GPU, the memory of its requests, and the graphs of those whose shape comes again, unless
     these are off. One call at a time."""
 
     def __init__(self, library: Any, *, graphs: bool = True):
@@ -113,7 +113,6 @@ class GpuMachine:
 
         machine = library["vm_load_executable"]()
         machine["vm_initialization"](CUDA, 0, POOLED, CPU, 0, POOLED)
-        cuda.wait()  # for constants, which came by another stream
         self._module, self._main = machine, machine["main"]
         self._check, self._pack = (kernel(library, name) for name in ("check_columns", "pack_columns"))
         self._functions, self._nothing = _Functions(), tvm_ffi.get_global_func(_NOTHING)
@@ -122,7 +121,7 @@ class GpuMachine:
         cuda.library().cudaGetLastError()
         self._stream, self._is_watched = Stream(), False
         self._results = Results(self._pinned)
-        self._graphs = Graphs(self._stream, self._pinned, self._set_hook, is_on=graphs)
+        self._graphs = Graphs(self._pinned, self._set_hook, is_on=graphs)
         self._reserve(FIRST_BYTES)
 
     def _pinned(self, size: int) -> Any:
@@ -166,18 +165,18 @@ class GpuMachine:
         a store has them · arrays: what a store computed ahead, and stacked tables."""
         places, count = self._copied(tables, rows, fields), rows.items
 
-        def call() -> Sequence[Any]:
+        def call(stream: Stream) -> Sequence[Any]:
             parts = [((*table.shape,), "int64", place) for table, place in zip(tables, places, strict=False)]
             parts += [((count,), "int32", place) for place in places[len(tables) :]]
             views = [DeviceView(_address(self._device) + place, shape, dtype, CUDA) for shape, dtype, place in parts]
             of_items = views[2:] if fields is None or fields.is_read else views[2:3]
-            with self._on_stream(self._here, self._stream.handle):
+            with self._on_stream(self._here, stream.handle):
                 return [*self._main(*(v.tensor for v in views[:2]), rows.shape, *(v.tensor for v in of_items), *arrays)]
 
         graph = None if self._is_watched else self._graphs.of((rows.requests, count), call)
         if graph is not None:
             return graph.run(self._stream)
-        self._results.ask(results := call(), self._stream)
+        self._results.ask(results := call(self._stream), self._stream)
         self._stream.wait()
         del results  # whose memory the copies read
         return self._results.arrays()

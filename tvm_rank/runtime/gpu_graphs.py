@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tvm_rank.runtime.cuda import Graph, Stream
+from tvm_rank.runtime.cuda import Capture, Graph, Stream
 
 KEPT = 16  # graphs of a machine
 WATCHED = 64  # shapes whose requests are counted
@@ -77,8 +77,8 @@ class Graphs:
     """The graphs of one machine, those used last. set_hook: makes the virtual machine call a function before and after each of its
     instructions, or nothing (None)."""
 
-    def __init__(self, stream: Stream, empty: Callable[[int], Any], set_hook: Callable[[Any], None], *, is_on: bool):
-        self._stream, self._empty, self._set_hook, self.is_on = stream, empty, set_hook, is_on
+    def __init__(self, empty: Callable[[int], Any], set_hook: Callable[[Any], None], *, is_on: bool):
+        self._empty, self._set_hook, self.is_on = empty, set_hook, is_on
         self._graphs: collections.OrderedDict[Shape, Captured] = collections.OrderedDict()
         self._seen: collections.OrderedDict[Shape, int] = collections.OrderedDict()
         self._number = 0  # of requests
@@ -87,9 +87,9 @@ class Graphs:
         """Forget all: what they read has moved."""
         self._graphs.clear()
 
-    def of(self, shape: Shape, call: Callable[[], Sequence[Any]]) -> Captured | None:
-        """The graph of a shape; None until enough requests have had it, or where none can be made. call: launches the kernels, gives the
-        results."""
+    def of(self, shape: Shape, call: Callable[[Stream], Sequence[Any]]) -> Captured | None:
+        """The graph of a shape; None until enough requests have had it, or where none can be made. call: launches the kernels on a
+        stream, gives the results."""
         if not self.is_on:
             return None
         self._number += 1
@@ -124,7 +124,7 @@ class Graphs:
         del self._graphs[shape]
         return True
 
-    def _captured(self, call: Callable[[], Sequence[Any]]) -> Captured:
+    def _captured(self, call: Callable[[Stream], Sequence[Any]]) -> Captured:
         memory: list[Any] = []
 
         def keep(_function: Any, name: str, before: bool, result: Any, *_arguments: Any) -> int:
@@ -132,14 +132,13 @@ class Graphs:
                 memory.append(result)
             return 0
 
-        results = Results(self._empty)
+        results, capture = Results(self._empty), Capture()
         self._set_hook(keep)
-        self._stream.begin()
         try:
-            results.ask(call(), self._stream)
+            results.ask(call(capture), capture)
         except BaseException:
-            self._stream.give_up()
+            capture.give_up()
             raise
         finally:
             self._set_hook(None)
-        return Captured(self._stream.end(), results, memory)
+        return Captured(capture.end(), results, memory)

@@ -73,7 +73,8 @@ struct Stream {
   bool is_captured = false, is_broken = false;
   Graph work;
 };
-long long graph_launches = 0, without_stream = 0;
+long long graph_launches = 0;
+int captures = 0;  // that are open: nothing is given to the default stream meanwhile
 bool IsCaptured(void* stream) { return stream && ((Stream*)stream)->is_captured; }
 int Break(void* stream) {  // something that a captured stream cannot do
   ((Stream*)stream)->is_broken = true;
@@ -85,7 +86,6 @@ extern "C" {
 long long emulated_launches() { return launches; }
 long long emulated_copies() { return copies; }
 long long emulated_graphs() { return graph_launches; }
-long long emulated_without_stream() { return without_stream; }
 
 int cudaGetDeviceCount(int* count) { *count = getenv("EMULATED_GPUS") ? atoi(getenv("EMULATED_GPUS")) : 1; return 0; }
 int cudaGetDevice(int* device) { *device = 0; return 0; }
@@ -134,8 +134,8 @@ int cudaMemcpyAsync(void* to, const void* from, size_t size, int, void* stream) 
     ((Stream*)stream)->work.push_back({{}, nullptr, {}, to, (void*)from, size});
     return 0;
   }
+  if (captures && !stream) return 906;
   Open open;
-  without_stream += stream == nullptr;
   ++copies;
   memmove(to, from, size);
   return 0;
@@ -149,13 +149,13 @@ int cudaStreamWaitEvent(void*, void*, unsigned) { return 0; }
 int cudaStreamBeginCapture(void* s, int mode) {
   if (!s || mode != 2 || IsCaptured(s) || getenv("EMULATED_NO_GRAPHS")) return 801;
   Stream& stream = *(Stream*)s;
-  stream.is_captured = true, stream.is_broken = false, stream.work.clear();
+  ++captures, stream.is_captured = true, stream.is_broken = false, stream.work.clear();
   return 0;
 }
 int cudaStreamEndCapture(void* s, void** graph) {
   if (!IsCaptured(s)) return 1;
   Stream& stream = *(Stream*)s;
-  stream.is_captured = false;
+  --captures, stream.is_captured = false;
   *graph = stream.is_broken ? nullptr : new Graph(stream.work);
   return stream.is_broken ? 901 : 0;
 }
@@ -215,8 +215,8 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
     ((Stream*)config->stream)->work.push_back({*config, kernel, kept, nullptr, nullptr, 0});
     return 0;
   }
+  if (captures && !config->stream) return 906;
   Open open;
-  without_stream += config->stream == nullptr;
   ++launches;
   Index &b = *kernel->block;
   Launch launch{kernel, arguments, config->block};

@@ -55,8 +55,9 @@ class Step:
         return copies.on_cpu(seconds) if self.arch == "cpu" else copies.on_gpu(seconds)
 
     def bench(self) -> dict[str, Any]:
-        """Times of requests of each size, from raw fields on the host to scores on the host."""
+        """Times of requests of each size, from raw fields on the host to scores on the host; on a GPU also without graphs."""
         engine, found = self._engine(), {}
+        plain = None if self.arch == "cpu" else self._engine(cuda_graphs=False)
         for rows in self.asked["sizes"]:
             requests = requests_of(self.bundle, self.asked["requests"], rows)
             scores = [engine.rank(**request) for request in requests]
@@ -64,6 +65,10 @@ class Step:
                 np.savez(pathlib.Path(self.asked["scratch"]) / f"{self.asked['artifact']}-{rows}-{number}.npz", **one)
             calls = [lambda request=request: engine.rank(**request) for request in requests]
             found[str(rows)] = measured(calls, self.asked["seconds"])
+            if plain is not None:
+                self._compare(engine, plain, requests)
+                calls = [lambda request=request: plain.rank(**request) for request in requests]
+                found[str(rows)]["without_graphs"] = measured(calls, self.asked["seconds"])
         return found
 
     def kernels(self) -> dict[str, Any]:
@@ -81,10 +86,18 @@ class Step:
             result["lookup_gb_s"] = round(each * rows / seconds / 1e9, 2) if seconds else None
         return result
 
-    def _engine(self) -> Any:
+    @staticmethod
+    def _compare(engine: Any, plain: Any, requests: list[dict[str, Any]]) -> None:
+        """Raise RuntimeError unless a graph gives the same bits."""
+        for request in requests:
+            got, wanted = engine.rank(**request), plain.rank(**request)
+            if wrong := [name for name in wanted if not np.array_equal(got[name], wanted[name], equal_nan=True)]:
+                raise RuntimeError(f"graphs give other scores than kernels that are launched one by one: {', '.join(wrong)}")
+
+    def _engine(self, **options: Any) -> Any:
         import tvm_rank
 
-        return tvm_rank.load(self.artifact)
+        return tvm_rank.load(self.artifact, **options)
 
 
 def main() -> int:

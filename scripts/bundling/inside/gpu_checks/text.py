@@ -43,13 +43,19 @@ def _sizes(name: str, sizes: Mapping[str, Any], torch: Mapping[str, Any]) -> Ite
         yield f"{name} FAILED {sizes['failed']}"
         return
     of_torch = torch.get("sizes", {})
-    yield f"{name:14} {'items':>7} {'p50 us':>10} {'p99 us':>10} {'calls':>7}" + _torch_head(torch)
+    yield f"{name:14} {'items':>7} {'p50 us':>10} {'p99 us':>10} {'calls':>7}" + _graphs_head(sizes) + _torch_head(torch)
     for rows, one in sizes.items():
         line = f"{'':14} {rows:>7} {one['p50_us']:10.1f} {one['p99_us']:10.1f} {one['calls']:7}"
+        if without := one.get("without_graphs"):
+            line += f"   {without['p50_us']:10.1f} {without['p99_us']:10.1f}"
         if other := of_torch.get(rows):
             ratio = other["p50_us"] / one["p50_us"]
             line += f"   {other['p50_us']:10.1f} {other['p99_us']:10.1f} {ratio:6.2f} times, differs by {other['largest_difference']:.1e}"
         yield line
+
+
+def _graphs_head(sizes: Mapping[str, Any]) -> str:
+    return f"   {'no graphs: p50':>14}, p99" if any("without_graphs" in one for one in sizes.values()) else ""
 
 
 def _torch_head(torch: Mapping[str, Any]) -> str:
