@@ -85,7 +85,7 @@ def emit_section(block: Block, scope: Scope, section: Section, made: Made | None
         block = section.sink.narrowed(block, scope, made)
     first, end = block.first, block.end
     if section.sequence is not None:
-        scope.elements = Elements(scope, block, section.sequence)
+        scope.elements = Elements(scope, block, section.sequence, section.elements)
         first, end = T.int64(0), scope.elements.total
     section.kind.prepare(scope, first, end)
     section.sink.emit(block, scope, section)

@@ -21,21 +21,24 @@ from te_schedules.column import ElementField, Field, Word
 from te_schedules.feature.kind import ELEMENTS_RULE
 
 Expr = Any
+MOST_LOCAL = 512  # elements whose places lie in the local memory of a GPU's thread
 
 
 class Elements:
     """The element rows of a block for one column; replaces `scope.fields` by fields over them. `total` is their number."""
 
-    def __init__(self, scope, block, splits: Sequence[bool]):
+    def __init__(self, scope, block, splits: Sequence[bool], most: int):
+        """most: elements of a row, in any column of the section."""
         scope.bind("sequence_length", "sequence_delim")
         self._scope, self._block = scope, block
+        # a thread of a GPU has one row, and the device's heap is slow; larger rows have their memory from there
+        room = max(1, most) if intrin.on_gpu() and most <= MOST_LOCAL else 0
         self._first_row = block.first
         inputs = [(_Split if split else _Whole)(field, scope) for field, split in zip(scope.fields, splits, strict=True)]
-        self._starts = intrin.take_memory((block.end - block.first + T.int64(1)) * T.int64(8))
-        scope.at_end(lambda: intrin.give_memory(self._starts))
+        self._starts = _memory(scope, (block.end - block.first + T.int64(1)) * T.int64(8), 2 if room else 0)
         self.total = self._count([source for source in inputs if isinstance(source, _Split)])
         for source in inputs:
-            source.take(self.total, scope)
+            source.take(self.total, scope, room)
         with T.serial(block.first, block.end) as row:
             first, end = self.bounds(row)
             for source in inputs:
@@ -73,6 +76,17 @@ class Elements:
         return intrin.let(total[0])
 
 
+def _memory(scope, size, room: int) -> Expr:
+    """The address of `size` bytes (int64): a local array of `room` words, which are enough, or, for 0, memory that is given back at the end."""
+    if not room:
+        taken = intrin.take_memory(size)
+        scope.at_end(lambda: intrin.give_memory(taken))
+        return taken
+    words = intrin.array(room, "int64")
+    scope.at_end(lambda: intrin.keep(words))
+    return intrin.let(intrin.address_of(words))
+
+
 class _Whole:
     """An input that is no sequence: each element of a row reads the row's value."""
 
@@ -82,10 +96,9 @@ class _Whole:
         for word in (Word.WEIGHT, Word.WEIGHT_FORM, Word.WEIGHT_VALID, Word.WEIGHT_BIT):
             field[word]
 
-    def take(self, total, scope) -> None:
-        """Take memory for `total` elements."""
-        self._index = intrin.take_memory(total * T.int64(4))
-        scope.at_end(lambda: intrin.give_memory(self._index))
+    def take(self, total, scope, room: int) -> None:
+        """Take memory for `total` elements, `room` at most, if it is known."""
+        self._index = _memory(scope, total * T.int64(4), room)
 
     def fill(self, row, first, end) -> None:
         """Write the map of the elements [first, end) of a row."""
@@ -126,11 +139,10 @@ class _Split:
                 intrin.assign(at, at[0] + T.int64(1))
         return intrin.let(T.min(count[0], self._limit))
 
-    def take(self, total, scope) -> None:
-        """Take memory for `total` elements: the starts of texts or the map, then the ends of texts."""
-        self._index = intrin.take_memory(total * T.int64(8))
+    def take(self, total, scope, room: int) -> None:
+        """Take memory for `total` elements, `room` at most, if it is known: the starts of texts or the map, then the ends of texts."""
+        self._index = _memory(scope, total * T.int64(8), room)
         self._ends = intrin.let(self._index + total * T.int64(4))
-        scope.at_end(lambda: intrin.give_memory(self._index))
 
     def fill(self, row, first, end) -> None:
         """Write what the elements [first, end) of a row are."""

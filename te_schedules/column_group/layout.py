@@ -49,7 +49,7 @@ class Use:
 class Section:
     """One loop over the columns of one kind, sink and output. `first` is the place of column 0 in the int64 vector, `stride` the
     ints of a column, `places` where each named int lies among them, `sequence` which inputs are read element by element, `level` that of
-    its uses, `ids` how many a row is taken to have."""
+    its uses, `ids` how many a row is taken to have, `elements` how many it has at most, of a sequence."""
 
     kind: Kind
     sink: Any
@@ -61,6 +61,7 @@ class Section:
     sequence: tuple[bool, ...] | None = None
     level: int = 0
     ids: int = 1
+    elements: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,7 +139,8 @@ def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> 
             rows.append(np.array([known[name] for name in names], np.int64))
         sections.append(Section(kind=kind, sink=sink, output=output, count=len(members), first=first, stride=len(names),
                                 places={name: k for k, name in enumerate(names)}, sequence=sequence,
-                                level=level, ids=max(map(_usual_ids, members))))  # fmt: skip
+                                level=level, ids=max(map(_usual_ids, members)),
+                                elements=max(use.column.ints.get("sequence_length", 1) for use in members)))  # fmt: skip
         first += len(names) * len(members)
     arrays = vectors.parts[_VECTORS[0]]
     return Layout(
