@@ -13,6 +13,8 @@ from gpu_store_model import ITEMS, KINDS, items, key, wanted
 
 import tvm_rank
 from tvm_rank.artifact import store
+from tvm_rank.ops.table_rows import PAD_BYTES
+from tvm_rank.runtime import gpu
 
 pytestmark = pytest.mark.usefixtures("emulated")
 Make = Callable[[str], pathlib.Path]
@@ -71,3 +73,12 @@ def test_what_does_not_fit_is_refused_with_its_sizes(gpu_store: Make, monkeypatc
     text = str(refused.value)
     assert f"tables {bytes_of_tables:,}, item store " in text
     assert "and 1,000,000 of 8,589,934,592 are free" in text
+
+
+def test_behind_the_last_row_of_a_table_there_is_memory_to_read(gpu_store: Make):
+    tvm_rank.load(gpu_store("ids"))  # which loads the runtime
+    page = np.zeros((512, 8), np.uint8)  # all of a page of the emulator
+    one, other = (gpu.on_device(page) for _ in range(2))
+    assert tuple(one.shape) == page.shape
+    begins = sorted(int(tensor.data_ptr()) for tensor in (one, other))
+    assert begins[1] - begins[0] >= page.nbytes + PAD_BYTES

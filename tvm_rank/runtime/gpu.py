@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tvm_rank.errors import ArtifactError
+from tvm_rank.ops.table_rows import PAD_BYTES
 from tvm_rank.runtime import cuda, tvm_runtime
 from tvm_rank.runtime.cuda import Stream
 from tvm_rank.runtime.device_view import DeviceView
@@ -96,12 +97,17 @@ class _Functions:
         import tvm_ffi
 
         self._allocate = tvm_ffi.get_global_func("runtime.TVMTensorAllocWithScope")
+        self._view = tvm_ffi.get_global_func("runtime.TVMTensorCreateView")
         self.copy = tvm_ffi.get_global_func("runtime.TVMTensorCopyFromTo")
         self._shape, self._dtype, self._device = tvm_ffi.Shape, tvm_ffi.dtype, tvm_ffi.device
 
     def empty(self, shape: Sequence[int], dtype: str, device: int) -> Any:
         """A tensor whose memory is not set."""
         return self._allocate(self._shape(tuple(shape)), self._dtype(dtype), self._device(device, 0), None)
+
+    def at_front(self, memory: Any, shape: Sequence[int], dtype: str) -> Any:
+        """The tensor that lies at the front of another one, which it holds."""
+        return self._view(memory, self._shape(tuple(shape)), self._dtype(dtype), 0)
 
 
 class GpuMachine:
@@ -213,11 +219,12 @@ class GpuMachine:
 
 
 def on_device(array: np.ndarray) -> Any:
-    """An array as a tensor of the device. Raises ArtifactError, which names the size, when it does not fit."""
+    """An array as a tensor of the device, with PAD_BYTES behind it: the last row of a table is read beyond its end, as on CPUs. Raises
+    ArtifactError, which names the size, when it does not fit."""
     import tvm_ffi
 
     try:
-        tensor = empty(array.shape, str(array.dtype))
+        tensor = _Functions().at_front(empty([array.nbytes + PAD_BYTES], "uint8"), array.shape, str(array.dtype))
     except Exception as error:
         raise ArtifactError(f"{array.nbytes:,} bytes do not fit into the memory of the GPU ({error})") from error
     copy(tvm_ffi.from_dlpack(array), tensor)
