@@ -136,15 +136,14 @@ def test_auto_takes_the_most_that_fits(budget: int | None, level: str):
 
 
 def test_the_bytes_of_a_level_are_counted_before_anything_is_built():
-    from tvm_rank import compiler
     from tvm_rank.code import item_bytes
-    from tvm_rank.frontend.graph import build_graph
+    from tvm_rank.frontend.brought import graph_of, read
     from tvm_rank.schedule import Schedule
     from tvm_rank.target import resolve
 
     reading = {"hash_function": None, "base_dir": "."}
-    brought = compiler._read(small_model.features(), small_model.model(), small_model.tables(), reading)
-    graph = build_graph(brought.config, brought.bindings, brought.stacks, brought.dense)
+    brought = read(small_model.features(), small_model.model(), small_model.tables(), reading)
+    graph, _ = graph_of(brought)
     target = resolve("cpu").tvm_target
     assert {level: item_bytes(graph.mod, target, Schedule(), level) for level in LEVELS} == {
         "ids": 3 * (4 * 4 + 4) + 4,

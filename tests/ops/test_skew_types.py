@@ -20,8 +20,6 @@ import tvm_rank
 from tvm_rank.config.types import FEATURE_TYPES
 from tvm_rank.transform.job import Options, transform_files
 
-OPTIMIZED = True  # see tests/conftest.py
-
 USERS, ITEMS, DIM, IDS, LENGTH = 3, 150, 8, 500, 3
 
 

@@ -51,14 +51,14 @@ def test_products_are_counted_twice_their_size(artifact: tvm_rank.Artifact, work
 
 
 def test_lookups_read_rows_in_the_precision_of_their_table(workload: zoo.Workload):
-    from tvm_rank import compiler
+    from tvm_rank.frontend.brought import graph_of, read
     from tvm_rank.plan.trace import steps_of
 
     reading = {"hash_function": None, "base_dir": workload.folder, "udfs": (), "dialect": "pyfg"}
     lookups = {}
     for precision in ("fp32", "int8"):
-        brought = compiler._read(workload.features, workload.model, workload.tables, reading, precision)
-        steps = steps_of(compiler._graph(brought)[0].mod)
+        brought = read(workload.features, workload.model, workload.tables, reading, precision)
+        steps = steps_of(graph_of(brought)[0].mod)
         lookups[precision] = [step.bytes.at(1, 1) for step in _layers(steps, "rank.lookup")]
     dims = [exact // 8 for exact in lookups["fp32"]]  # 4 bytes are read of the table, and 4 written
     assert set(dims) <= {table.shape[1] for table in brought.tables.values()}  # those of the model's own file too
