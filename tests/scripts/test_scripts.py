@@ -30,10 +30,17 @@ def script(name: str) -> ModuleType:
     return module
 
 
+UNOPTIMIZED = """import runpy, sys, tvm_rank.target
+tvm_rank.target.OPT_LEVEL = 0
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a fresh interpreter of this tree."""
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parent)}
-    command = [sys.executable, str(SCRIPTS / name), *arguments]
+    """Run a script in a fresh interpreter of this tree, with code that LLVM does not optimize."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (SCRIPTS.parent, SCRIPTS)))}
+    command = [sys.executable, "-c", UNOPTIMIZED, str(SCRIPTS / name), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
 
