@@ -57,7 +57,9 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / NAME, help=f"what is built (default: build/{NAME})")
     parser.add_argument("--models", nargs="+", choices=[*zoo.MODELS, *BENCHMARKS], metavar="NAME", help="only these (default: all)")
     parser.add_argument("--arch", nargs="+", default=ARCHS, metavar="sm_NN", help=f"kinds of GPUs (default: {' '.join(ARCHS)})")
-    parser.add_argument("--python", nargs="+", default=PYTHONS, metavar="3.N", help=f"Pythons there (default: {' '.join(PYTHONS)})")
+    parser.add_argument(
+        "--python", nargs="+", metavar="3.N", help=f"Pythons there (default: of {' '.join(PYTHONS)} those with wheels)"
+    )
     parser.add_argument("--cudart", type=pathlib.Path, help=f"NVIDIA's {runtime_part.CUDART} (default: the one beside nvcc)")
     options = parser.parse_args(given)
     try:
@@ -82,8 +84,9 @@ def staged(options: argparse.Namespace) -> pathlib.Path:
     lib = folder / "lib"
     runtime_part.write_project(lib)
     runtime_part.write_libraries(lib, options.cudart)
-    runtime_part.write_packages(lib, options.python, options.work / "wheels", say)
-    write_command(folder, made, options.python)
+    asked = options.python is not None
+    pythons = runtime_part.write_packages(lib, options.python or PYTHONS, options.work / "wheels", say, all_of_them=asked)
+    write_command(folder, made, pythons)
     link_equal_files(folder)
     return folder
 

@@ -108,20 +108,28 @@ def find_cudart() -> pathlib.Path:
     raise FileNotFoundError(f"{CUDART} is not beside nvcc; give it by --cudart")
 
 
-def write_packages(lib: pathlib.Path, pythons: Iterable[str], wheels: pathlib.Path, say: Callable[[str], None]) -> None:
+def write_packages(
+    lib: pathlib.Path, pythons: Iterable[str], wheels: pathlib.Path, say: Callable[[str], None], *, all_of_them: bool
+) -> list[str]:
     """tvm_ffi and Arrow for each Python: of this one as they are installed, of others as the package index has them. Arrow's libraries
-    without Python in them are those of the first one: the same version, and by far the largest part."""
+    without Python in them are those of the first one: the same version, and by far the largest part. Gives the Pythons; those for which
+    the index has not these versions are left out, or, with `all_of_them`, raise FileNotFoundError."""
+    written: list[str] = []
     this = "{}.{}".format(*sys.version_info)
     first: pathlib.Path | None = None
     for minor in sorted(pythons, key=lambda one: (one != this, one)):
         say(f"libraries for Python {minor}")
+        try:
+            installed = pathlib.Path(sysconfig.get_path("purelib"))
+            sources = {package: installed if minor == this else _unpacked(package, minor, wheels) for package in OF_PACKAGE}
+        except FileNotFoundError as error:
+            if all_of_them:
+                raise
+            say(f"left out: {error}")
+            continue
+        written.append(minor)
         for package, globs in (("pyarrow", ARROW), ("tvm_ffi", FFI)):
-            _write_package(
-                lib / minor,
-                package,
-                globs,
-                pathlib.Path(sysconfig.get_path("purelib")) if minor == this else _unpacked(package, minor, wheels),
-            )
+            _write_package(lib / minor, package, globs, sources[package])
         if first is None:
             first = lib / minor / "pyarrow"
             continue
@@ -130,6 +138,7 @@ def write_packages(lib: pathlib.Path, pythons: Iterable[str], wheels: pathlib.Pa
                 (lib / minor / "pyarrow" / path.name).unlink()
                 (lib / minor / "pyarrow" / path.name).hardlink_to(path)
     _copied(pathlib.Path(sysconfig.get_path("purelib"), "typing_extensions.py"), lib / "common" / "typing_extensions.py")
+    return written
 
 
 def _write_package(folder: pathlib.Path, package: str, globs: Iterable[str], source: pathlib.Path) -> None:
@@ -140,7 +149,7 @@ def _write_package(folder: pathlib.Path, package: str, globs: Iterable[str], sou
 
 
 def _unpacked(package: str, minor: str, wheels: pathlib.Path) -> pathlib.Path:
-    """A package of another Python, in the version that is installed here."""
+    """A package of another Python, in the version that is installed here. Raises FileNotFoundError when the index has none."""
     name = OF_PACKAGE[package]
     version = importlib.metadata.version(name)
     folder = wheels / f"{name}-{version}-{minor}"
@@ -158,7 +167,10 @@ def _unpacked(package: str, minor: str, wheels: pathlib.Path) -> pathlib.Path:
         command += ["--python-version", minor, "--implementation", "cp", *(f"--platform={one}" for one in PLATFORMS)]
         aside = folder.with_name(f".{folder.name}.aside")
         shutil.rmtree(aside, ignore_errors=True)
-        subprocess.run([*command, "--dest", str(aside), f"{name}=={version}"], check=True)
+        done = subprocess.run([*command, "--dest", str(aside), f"{name}=={version}"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            why = (done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"])[-1]
+            raise FileNotFoundError(f"{name} {version} for Python {minor}: {why}")
         (wheel,) = aside.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(aside)
