@@ -94,6 +94,11 @@ def test_tables_beyond_the_tolerance_are_refused_with_the_one_that_errs_most():
         compiled(table_precision="int4", precision=Precision(tolerance=1e-4), samples=SAMPLES)
 
 
+def test_auto_refuses_tables_that_are_beyond_its_own_tolerance():
+    with pytest.raises(tvm_rank.PrecisionError, match=r"precision 'int4': a score differs by .*, allowed is 0.005; table 'level'"):
+        compiled(table_precision="int4", precision="auto", samples=SAMPLES)
+
+
 def test_auto_keeps_tables_when_nothing_else_is_within_the_tolerance():
     said: list[str] = []
     artifact = compiled(table_precision="auto", precision=Precision(tolerance=0.0), samples=SAMPLES, progress=said.append)

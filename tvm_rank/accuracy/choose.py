@@ -62,6 +62,7 @@ class _Candidate:
     artifact: Artifact
     engine: Engine
     differences: tuple[Difference, ...]
+    close: Callable[[], None]  # removes its files, which hold the tables
 
     def is_within(self, tolerance: float) -> bool:
         """Whether no score differs by more."""
@@ -82,7 +83,8 @@ def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callab
     if samples is None and (is_open or (wanted.tolerance is not None and not is_exact)):
         what = repr(wanted.dense) if wanted.dense != FP32 else f"of tables {', '.join(sorted({*tables.values()} - {FP32}))!r}"
         raise RankError(
-            f"precision {what} within a tolerance is judged by requests; give compile(samples=Samples(user=..., items=...))"
+            f"precision {what} within a tolerance is judged by requests; give compile(samples=Samples(user=..., "
+            "items=...)), or --sample-user and --sample-items"
         )
     if maker.scored_by and wanted.dense == FP32 and wanted.tolerance is None:
         samples = None  # tables are read alike everywhere
@@ -101,7 +103,7 @@ def chosen(maker: Maker, wanted: Precision, samples: Samples | None, say: Callab
 
 
 class _Search:
-    """Candidates by samples, all of them loaded until `engines` closes."""
+    """Candidates by samples; those within the tolerance stay loaded until `engines` closes, to be timed in turns."""
 
     def __init__(
         self, maker: Maker, wanted: Precision, samples: Samples, say: Callable[[str], None], engines: contextlib.ExitStack
@@ -115,7 +117,7 @@ class _Search:
         engine = engines.enter_context(trial(artifact))
         self._scores = scores(engine, samples)
         self._inputs = dense_inputs(engine, samples)
-        self._exact = _Candidate(tables, none, frozenset(), artifact, engine, compare(self._scores, self._scores))
+        self._exact = _Candidate(tables, none, frozenset(), artifact, engine, compare(self._scores, self._scores), lambda: None)
 
     def found(self) -> _Candidate:
         """What was asked for, judged; what is "auto" is chosen for dense layers first, then, with those, for tables."""
@@ -123,8 +125,9 @@ class _Search:
         fixed = {name: FP32 if precision == AUTO else precision for name, precision in tables.items()}
         dense = self._reduced(FP32 if wanted.dense == AUTO else wanted.dense)
         one = self._candidate(fixed, dense)
-        if wanted.tolerance is not None and not one.is_within(wanted.tolerance):
-            raise PrecisionError(_refusal(one, wanted.tolerance, "another precision" if self._maker.scored_by else "'auto'"))
+        is_judged = wanted.tolerance is not None or AUTO in (wanted.dense, *tables.values())
+        if is_judged and not one.is_within(self._tolerance):
+            raise PrecisionError(_refusal(one, self._tolerance, "another precision" if self._maker.scored_by else "'auto'"))
         if wanted.dense == AUTO:
             one = self._with_dense(one)
         return self._with_tables(one) if AUTO in tables.values() else one
@@ -149,9 +152,11 @@ class _Search:
         what += [f"tables in {', '.join(sorted({*tables.values()}))}"] if tables != self._exact.tables else []
         self._say(f"scoring the samples with {' and '.join(what)}")
         artifact = self._made(tables, reductions)
-        engine = self._engines.enter_context(trial(artifact))
-        differences = compare(self._scores, scores(engine, self._samples), self._samples.labels)
-        return _Candidate(tables, dense, kept, artifact, engine, differences)
+        with contextlib.ExitStack() as opened:
+            engine = opened.enter_context(trial(artifact))
+            differences = compare(self._scores, scores(engine, self._samples), self._samples.labels)
+            close = self._engines.enter_context(opened.pop_all()).close
+        return _Candidate(tables, dense, kept, artifact, engine, differences, close)
 
     def _with_dense(self, start: _Candidate) -> _Candidate:
         """The fastest of `start` and each precision with as few layers in fp32 as the tolerance asks for."""
@@ -165,6 +170,7 @@ class _Search:
                 if one.is_within(self._tolerance):
                     found.append(one)
                     break
+                one.close()
                 kept |= {dense.worst(kept)}
         return self._fastest(found, 1.0)
 
