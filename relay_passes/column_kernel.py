@@ -207,15 +207,20 @@ class ColumnKernel:
             return FirstRow(pool)
         return FilledPool(pool, int(value.attrs["filled"])) if "filled" in value.attrs else pool
 
-    def prim_func(self, name: str):
-        """The kernel."""
-        inputs = [
-            kernel.Argument(f"stack{k}", tuple(int(extent) for extent in stack.ty.shape.values), str(stack.ty.dtype))
-            for k, stack in enumerate(self.stacks)
-        ]
+    def prim_func(self, name: str, behind: int = 0):
+        """The kernel; `behind` as of `inputs`."""
         operator = "rank.features"
-        return kernel.build(name, operator, self.layout, self._fields, inputs, self.outputs, rows="rows", knobs=self.knobs,
+        return kernel.build(name, operator, self.layout, self._fields, self.inputs(behind), self.outputs, rows="rows", knobs=self.knobs,
                             usual_rows=self._usual_rows)  # fmt: skip
+
+    def inputs(self, behind: int = 0) -> list[kernel.Argument]:
+        """The stacked tables that it reads, with so many more rows that `behind` bytes can be read behind the last one."""
+        found = []
+        for k, stack in enumerate(self.stacks):
+            rows, width = (int(extent) for extent in stack.ty.shape.values)
+            row_bytes = width * np.dtype(str(stack.ty.dtype)).itemsize
+            found.append(kernel.Argument(f"stack{k}", (rows + -(-behind // row_bytes), width), str(stack.ty.dtype)))
+        return found
 
     @property
     def _usual_rows(self) -> int:

@@ -152,7 +152,7 @@ def rounded(
 
 def before_kernels(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
     """The module before the features of `main` become kernels, for what tuning builds of them; options as of `run`."""
-    return _until((AddEntries,), mod, target, options, back=1)
+    return _until((LowerColumns,), mod, target, options, is_last=True)
 
 
 def _until(
@@ -162,12 +162,13 @@ def _until(
     options: Mapping[str, Any],
     *,
     is_included: bool = False,
-    back: int = 0,
+    is_last: bool = False,
 ) -> tvm.IRModule:
-    """The module behind the passes before the first of these kinds; `back`: without so many that stand before it."""
+    """The module behind the passes before the first, or the last, of these kinds."""
     made = phases(target, **options)
     graph = made["graph"]
-    until = next(k for k, one in enumerate(graph) if isinstance(one, kinds)) + is_included - back
+    found = [k for k, one in enumerate(graph) if isinstance(one, kinds)]
+    until = found[-1 if is_last else 0] + is_included
     with target:
         return tvm.transform.Sequential([*made["inline"], *graph[:until]])(mod)
 

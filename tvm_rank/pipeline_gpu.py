@@ -76,8 +76,12 @@ def is_for(target: tvm.target.Target, schedule: Schedule | None) -> bool:
 
 
 def knobs_of(schedule: Schedule) -> Knobs:
-    """The knobs of feature kernels on a GPU: a thread has one row, so it keeps nothing for others, and waits for what it asks for."""
-    given = schedule.features
+    """The knobs of feature kernels on a GPU."""
+    return on_threads(schedule.features)
+
+
+def on_threads(given: Knobs) -> Knobs:
+    """Knobs as a GPU has them: a thread has one row, so it keeps nothing for others, and waits for what it asks for."""
     return replace(given, threads=given.threads or max(THREADS, given.lanes), queue_ids=1, prefetch=False, intermediates=RECOMPUTED)
 
 
@@ -96,6 +100,8 @@ def phases(
         )
     transform, schedule = relax.transform, schedule or Schedule()
     common, hoist = ([] if name in schedule.without else [made()] for name, made in OPTIONAL.items())
+    of_features = {name: on_threads(one) for name, one in schedule.kernels.items() if isinstance(one, Knobs)}
+    of_trees = {name: one for name, one in schedule.kernels.items() if isinstance(one, TreeKnobs) and one.threads}
     ahead = MainAlone() if target.kind.name == "cuda" else LowerColumns(ITEM_VALUES, knobs_of(schedule))
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
@@ -104,8 +110,8 @@ def phases(
             FuseDense(GENERIC),
             *([*stored.values, ahead, PartItemBias()] if stored.values else []),
             DenseOnGpu(reductions, schedule.gpu_dense, schedule.kernels, plain=target.kind.name != "cuda"),
-            TileLayers({}, TreeKnobs(threads=schedule.trees.threads or THREADS)),
-            LowerColumns(knobs=knobs_of(schedule)),
+            TileLayers(of_trees, TreeKnobs(threads=schedule.trees.threads or THREADS)),
+            LowerColumns(knobs=knobs_of(schedule), named=of_features),
             *entries,
         ],
         "legalize": [

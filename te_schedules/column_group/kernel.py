@@ -84,6 +84,11 @@ class Knobs:
             "grain_rows": (0, 128, 256, 512, 1024),
         }
 
+    @staticmethod
+    def gpu_space() -> Mapping[str, tuple[Any, ...]]:
+        """The same for a GPU."""
+        return {"threads": (32, 64, 128, 256), "lanes": (0, 1, 2, 4, 8, 16, 32)}
+
 
 @dataclass(frozen=True)
 class Argument:

@@ -35,6 +35,11 @@ class TreeKnobs:
         if not isinstance(self.threads, int) or not 0 <= self.threads <= MOST_THREADS:
             raise ValueError(f"TreeKnobs.threads is {self.threads!r}; it must be an integer from 0 to {MOST_THREADS}")
 
+    @staticmethod
+    def gpu_space() -> Mapping[str, tuple]:
+        """What tuning tries on a GPU."""
+        return {"threads": (32, 64, 128, 256)}
+
 
 # What tuning tries for each knob.
 SPACE: Mapping[str, tuple] = {"order": ORDERS, "lanes": LANES, "block_rows": (16, 32, 64, 128, 256, 512)}

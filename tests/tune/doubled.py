@@ -12,10 +12,11 @@ import tvm
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from tvm_rank.tune.calls import ARGUMENTS, ARRAY, OUTPUT
 from tvm_rank.tune.measure import Effort
 from tvm_rank.tune.records import Choice
 from tvm_rank.tune.task import kernel_module
-from tvm_rank.tune.worker import ARGUMENTS, ARRAY, ENTRY, OUTPUT
+from tvm_rank.tune.timed import ENTRY
 
 EFFORT = Effort(rounds=5, runs=3)
 ROWS = (100, 3000)

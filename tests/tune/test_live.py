@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import json
 import pathlib
 import shutil
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from tvm_rank.cli.main import main
 from tvm_rank.cli.requests import read_requests
 from tvm_rank.runtime.held import HeldCall, alternated
 from tvm_rank.schedule import Schedule
+from tvm_rank.tune.calls import ARGUMENTS, Kernel
 from tvm_rank.tune.database import TuningDatabase
 from tvm_rank.tune.job import Job, Limits
 from tvm_rank.tune.journal import Journal, read_journal
@@ -32,7 +33,6 @@ from tvm_rank.tune.records import Check, Session, Trial, Verdict
 from tvm_rank.tune.requests import COUNT, RequestData
 from tvm_rank.tune.run import ARTIFACT, TUNED, _confirm, tune
 from tvm_rank.tune.whole import SCORE_TOLERANCE, Compared, confirmed
-from tvm_rank.tune.worker import ARGUMENTS, check
 from tvm_rank.zoo.onnx_graph import GraphWriter, dense_weights
 
 ROWS, TRIALS = (3, 40), 2
@@ -157,15 +157,16 @@ def test_each_request_waits_with_arguments_of_its_own_and_each_form_has_its_cons
 
 
 def test_a_candidate_that_gives_something_else_is_refused(call: LiveCall):
-    def written(value: float) -> Callable:
-        return lambda *tensors: [t.copyfrom(np.full(t.shape, value, t.dtype)) for t in tensors[-2:]]
+    def giving(value: float) -> Kernel:
+        return Kernel({"kernel": lambda *tensors: [t.copyfrom(np.full(t.shape, value, t.dtype)) for t in tensors[-2:]]}, [[0]])
 
-    arguments = [call.tensors(tvm.cpu(), [[0]]) for _ in range(2)]
-    for value, problem in ((1.0, ""), (1.5, "output 0 differs from the default kernel's by 0.5")):
-        with pytest.raises(ValueError, match=problem) if problem else contextlib.nullcontext():
-            call.check((written(value), arguments[0]), (written(1.0), arguments[1]), check)
-    with pytest.raises(ValueError, match="output 0 differs"):
-        call.check((lambda *_: None, call.tensors(tvm.cpu(), [[0]])), (written(1.0), arguments[1]), check)
+    once = SimpleNamespace(repeat=1)
+    silent = Kernel({"kernel": lambda *_: None}, [[0]])
+    for other, problem in ((giving(1.5), "output 0 differs from the default kernel's by 0.5"), (silent, "output 0 differs")):
+        with pytest.raises(ValueError, match=problem):
+            call.seconds(other, giving(1.0), tvm.cpu(), once)
+    same = call.seconds(giving(1.0), giving(1.0), tvm.cpu(), once)
+    assert len(same) == 2
 
 
 def test_both_kernels_see_each_request_and_never_one_behind_the_other():

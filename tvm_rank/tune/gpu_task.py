@@ -14,9 +14,10 @@ import tvm
 
 from te_schedules.gpu.dense import NAME, GpuLayer, pack, prim_func
 from te_schedules.gpu.dense_model import SPACE, GpuDense
+from tvm_rank.tune.calls import ARGUMENTS, ARRAY, OUTPUT
 from tvm_rank.tune.records import Choice
 from tvm_rank.tune.task import Shapes, Task, kernel_module
-from tvm_rank.tune.worker import ARGUMENTS, ARRAY, ENTRY, OUTPUT
+from tvm_rank.tune.timed import ENTRY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,9 @@ import tvm
 
 from te_schedules.dense.pack import pack_panels, unpack
 from tvm_rank.runtime.engine import Engine, load
-from tvm_rank.runtime.held import HeldCall, Side
+from tvm_rank.runtime.held import HeldCall, alternated
 from tvm_rank.tune.requests import read_requests
+from tvm_rank.tune.timed import ENTRY, check, unwritten
 
 
 class LiveCall:
@@ -35,6 +36,16 @@ class LiveCall:
             int(place): [np.load(pathlib.Path(folder, name)) for name in names] for place, names in entries["constants"].items()
         }
 
+    def seconds(self, candidate: Any, default: Any, device: Any, config: Any) -> list[float]:
+        """[candidate, default] (`calls.Kernel`) in seconds of a call; each request is run by both. Raises ValueError when results differ."""
+        mine, wanted = (self.tensors(device, kernel.shapes) for kernel in (candidate, default))
+        for one, other in zip(mine, wanted, strict=True):
+            default.library[ENTRY](*other)
+            expected = self._outputs(other)
+            candidate.library[ENTRY](*one)
+            check(self._outputs(one), expected)
+        return alternated((candidate.library[ENTRY], mine), (default.library[ENTRY], wanted), config.repeat)
+
     def tensors(self, device: Any, shapes: Sequence[Sequence[int]]) -> list[list[Any]]:
         """Arguments for each request. shapes: of a kernel with constants, the form; of one with weights, the width of each."""
         replaced: dict[int, Any] = {}
@@ -45,25 +56,13 @@ class LiveCall:
             replaced[int(place)] = pack_panels(unpack(packed, units), int(shape[-1]))
         count = len(self.arguments[0])
         for place in range(count - self.entries["outputs"], count):
-            replaced[place] = _unwritten(np.from_dlpack(self.arguments[0][place]))
+            of = np.from_dlpack(self.arguments[0][place])
+            replaced[place] = unwritten(of.shape, str(of.dtype))
         made = {place: tvm.runtime.tensor(array, device=device) for place, array in replaced.items()}
         return [[made.get(place, argument) for place, argument in enumerate(one)] for one in self.arguments]
 
     def _outputs(self, tensors: Sequence[Any]) -> list[np.ndarray]:
         return [tensor.numpy() for tensor in tensors[-self.entries["outputs"] :]]
-
-    def check(self, candidate: Side, default: Side, compare: Any) -> None:
-        """Run both on each request; `compare(outputs, expected)` raises ValueError when results differ."""
-        for mine, wanted in zip(candidate[1], default[1], strict=True):
-            default[0](*wanted)
-            expected = self._outputs(wanted)
-            candidate[0](*mine)
-            compare(self._outputs(mine), expected)
-
-
-def _unwritten(array: np.ndarray) -> np.ndarray:
-    """An output before it is written: NaN, or the largest integer."""
-    return np.full(array.shape, np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).max, array.dtype)
 
 
 @functools.cache

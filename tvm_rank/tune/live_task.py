@@ -28,16 +28,22 @@ from te_schedules.trees.kernel import Forest, trees_func
 from te_schedules.trees.knobs import SPACE as TREE_SPACE
 from te_schedules.trees.knobs import TreeKnobs
 from te_schedules.trees.op import forest_of
+from tvm_rank.tune.calls import ARGUMENTS
 from tvm_rank.tune.records import Choice
 from tvm_rank.tune.requests import RequestData
 from tvm_rank.tune.task import Shapes, Task, kernel_module
-from tvm_rank.tune.worker import ARGUMENTS
 
 K = TypeVar("K", PairLayers, Forest)
 FEATURES = "rank.features"
 FIRST_CONSTANT, CONSTANTS = 1, ("ints", "floats", "bytes")  # arguments of a feature kernel, behind the descriptor table
 ITEM_KERNEL = "item_features"
 ONE_ROW = ("block_rows", "grain_rows")  # knobs that mean nothing for a request's own row
+
+
+def feature_space(*, is_of_items: bool, threads: int) -> Mapping[str, Sequence[Any]]:
+    """What is searched for a kernel of features on a CPU."""
+    without = {*(() if is_of_items else ONE_ROW), *(("grain_rows",) if threads == 1 else ())}
+    return {name: values for name, values in Knobs.space().items() if name not in without}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +55,7 @@ class Place:
     threads: int
 
     def record(self, folder: pathlib.Path, rows: int, **entries: Any) -> None:
-        """Write `arguments.json` (`worker.LiveCall`)."""
+        """Write `arguments.json` (`live.LiveCall`)."""
         requests = self.requests.write(folder.parent, rows)
         told = {"artifact": str(self.artifact), "requests": str(requests), "constants": {}, "weights": {}, "outputs": 1, **entries}
         (folder / ARGUMENTS).write_text(json.dumps(told), encoding="utf-8")
@@ -75,8 +81,7 @@ class FeatureTask:
 
     @property
     def space(self) -> Mapping[str, Sequence[Any]]:
-        without = {*(() if self.kernel.name == ITEM_KERNEL else ONE_ROW), *(("grain_rows",) if self.place.threads == 1 else ())}
-        return {name: values for name, values in Knobs.space().items() if name not in without}
+        return feature_space(is_of_items=self.kernel.name == ITEM_KERNEL, threads=self.place.threads)
 
     def module(self, choice: Choice) -> tvm.IRModule:
         lowered = self.kernel.lowered(Knobs(**choice))

@@ -153,7 +153,7 @@ class Measurer:
 
         task, rows = prepared.task, max(prepared.batch_sizes)
         inner = self._runner
-        inner.f_alloc_argument = functools.partial(self._allocator(), calls=prepared.calls)
+        inner.f_alloc_argument = self._shapes()
         inner.f_run_evaluator = functools.partial(
             self._evaluator(),
             calls=prepared.calls,
@@ -169,8 +169,8 @@ class Measurer:
         futures: list[Any] = list(inner.run(inputs))
         return futures
 
-    def _allocator(self) -> Callable[..., Any]:
-        return worker.allocate
+    def _shapes(self) -> Callable[..., Any]:
+        return worker.shapes_of
 
     def _evaluator(self) -> Callable[..., list[float]]:
         return worker.evaluate

@@ -58,21 +58,37 @@ class Model:
 
     def dense_tasks(self) -> list[Task]:
         """Its dense layers, which need nothing but the manifest."""
-        on_items = {step.operator for step in self.plan.kernels if step.rows.items}
-        on_requests = {step.operator for step in self.plan.kernels} - on_items
+        on_requests = self._request_kernels()
         of_gpu = gpu_dense_tasks(self.manifest.kernels, on_requests)
         return [*dense_tasks(self.manifest.kernels, on_requests), *of_gpu]
 
     def not_live(self) -> str:
         """Why its other kernels cannot be measured within requests; "" if they can."""
-        if self.artifact is None or self.artifact.before_kernels is None:
-            return "an artifact's folder does not have what they are built from; give --features and --model"
-        if self.target().is_gpu:
-            return "of a GPU dense layers alone are tuned"
+        if why := self._without_features():
+            return why
         try:
             check_machine(self.manifest, "the model")
         except RankError as error:
             return str(error)
+        return ""
+
+    def not_packed(self) -> str:
+        """Why its kernels of features cannot be measured on servers; "" if they can."""
+        if why := self._without_features():
+            return why
+        if self.manifest.links:
+            return "library calls read compiled features, which servers do not have"
+        assert self.artifact is not None
+        made = {stage.output for stage in self.manifest.host_stages}
+        if (stored := self.artifact.items) is not None:
+            kept = {use.name for use in self.manifest.item_fields if not use.is_request} - {*stored, *made}
+            if kept:
+                return f"the item store keeps {', '.join(sorted(kept))} in the place of fields, which servers do not have"
+        return ""
+
+    def _without_features(self) -> str:
+        if self.artifact is None or self.artifact.before_kernels is None:
+            return "an artifact's folder does not have what they are built from; give --features and --model"
         return ""
 
     def live_tasks(self, folder: pathlib.Path, requests: RequestData, threads: int) -> list[Task]:
@@ -83,6 +99,22 @@ class Model:
         assert self.artifact.before_kernels is not None
         place = Place(artifact=folder, requests=requests, threads=threads)
         return live_tasks(self.artifact.before_kernels(), self.manifest.schedule, place)
+
+    def packed_tasks(self, folder: pathlib.Path, requests: RequestData, threads: int) -> list[Task]:
+        """Its kernels of features and trees, for servers, which get these requests packed; the artifact lies at `folder`."""
+        from tvm_rank.tune.packed import Packer
+        from tvm_rank.tune.packed_task import packed_tasks
+
+        assert self.artifact is not None
+        assert self.artifact.before_kernels is not None
+        packer = Packer(manifest=self.manifest, folder=folder, data=requests, items=self.artifact.items)
+        schedule, once = self.manifest.schedule, self._request_kernels()
+        return packed_tasks(self.artifact.before_kernels(), schedule, packer, self.target(), threads, once)
+
+    def _request_kernels(self) -> set[str]:
+        """The kernels that run once for a request."""
+        on_items = {step.operator for step in self.plan.kernels if step.rows.items}
+        return {step.operator for step in self.plan.kernels} - on_items
 
     def requests(self, given: Samples | None) -> RequestData:
         """The requests to measure on: those that were given, or the samples of the artifact. Raises TuningError when there are neither."""

@@ -51,8 +51,8 @@ class RemoteMeasurer(Measurer):
         runner.pool = PopenPoolExecutor(max_workers=self.servers, timeout=self.run_limit_s)
         return runner
 
-    def _allocator(self) -> Callable[..., Any]:
-        return worker.allocate_remote
+    def _shapes(self) -> Callable[..., Any]:
+        return worker.shapes_of_remote
 
     def _evaluator(self) -> Callable[..., list[float]]:
         return worker.evaluate_remote

@@ -41,7 +41,7 @@ class RequestData:
 
     @classmethod
     def of(cls, given: Samples) -> RequestData:
-        """Requests of a user. Raises TuningError when there are no items."""
+        """Requests of a user. Raises TuningError when there are no items, or a column is damaged."""
         user = None if given.user is None else _batch(given.user, "user")
         items = _batch(given.items, "items")
         if not items.num_rows:
@@ -103,7 +103,13 @@ def _read(path: pathlib.Path) -> pa.RecordBatch:
 
 def _batch(columns: Any, where: str) -> pa.RecordBatch:
     found, _ = as_columns(columns, where)
-    return pa.record_batch([as_array(column, f"{where} column {name!r}") for name, column in found.items()], names=list(found))
+    arrays = {name: as_array(column, f"{where} column {name!r}") for name, column in found.items()}
+    for name, array in arrays.items():
+        try:
+            array.validate(full=True)  # rows are taken of it, and Arrow follows offsets without looking
+        except pa.ArrowInvalid as error:
+            raise TuningError(f"requests: {where} column {name!r} is damaged ({error})") from error
+    return pa.record_batch(list(arrays.values()), names=list(arrays))
 
 
 def _digest(batches: Sequence[pa.RecordBatch]) -> str:

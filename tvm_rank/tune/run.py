@@ -57,7 +57,7 @@ def tune(
     model: an artifact, its folder (then dense layers only), or the arguments of `compile` as a mapping · trials, seconds: when the search
     ends; at least one of them · batch_sizes: items of the requests that are tuned for · threads: of one request, None for all cores ·
     kernels: names of those to tune, all by default · requests: to measure kernels within, None for the samples of the artifact · on_change:
-    called whenever something has happened · tracker: measure on its servers instead of here, dense layers only. Raises TuningError when
+    called whenever something has happened · tracker: measure on its servers instead of here, kernel by kernel. Raises TuningError when
     nothing could be measured, or the database is damaged or in use.
     """
     _check(trials, seconds, batch_sizes)
@@ -74,14 +74,15 @@ def tune(
         limits = Limits(trials=trials, seconds=seconds)
         job = Job(session, journal, limits, seed, lambda what: on_change(job, what))
         job.notes.extend([*notes, *_busy(tracker)])
-        if data is not None and found.inputs is not None and found.manifest.store and not kernels:
+        is_whole = data is not None and found.inputs is not None and tracker is None  # the model can be run here
+        if data is not None and is_whole and found.manifest.store and not kernels:
             found = _with_store(job, found, folder, data)
-        tasks = _tasks(found, kernels, folder / ARTIFACT, data, job)
-        job.limits = dataclasses.replace(limits, reserve=_reserve(found, seconds) if data else 0.0)
+        tasks = _tasks(found, kernels, folder / ARTIFACT, data, job, is_remote=tracker is not None)
+        job.limits = dataclasses.replace(limits, reserve=_reserve(found, seconds) if is_whole else 0.0)
         with _measurer(target, count, folder, tracker) as measurer:
             on_change(job, "building the kernels as they are")
             job.run(measurer, measurer.prepare(tasks, session.batch_sizes))
-        if data is not None and found.inputs is not None:
+        if data is not None and is_whole:
             _confirm(job, found, folder, data)
     return job
 
@@ -100,21 +101,26 @@ def _requests(
 ) -> tuple[RequestData | None, list[str]]:
     """The requests that kernels run within, and what there is to say; None when none of those with these names does."""
     dense = {task.name for task in model.dense_tasks()}
-    why = "servers of a tracker measure dense layers only" if tracker else model.not_live()
-    if why:
-        return None, [f"feature kernels, attention units and trees are not tuned: {why}"]
     if names and dense.issuperset(names):
         return None, []
+    if why := model.not_packed() if tracker else model.not_live():
+        return None, [f"feature kernels, attention units and trees are not tuned: {why}"]
     data = model.requests(given)
-    return data, [f"requests: {data.source}"]
+    notes = [f"requests: {data.source}"]
+    if tracker:
+        notes.append("attention units and the whole model are not measured on servers: compare it with `tvm-rank bench` there")
+    return data, notes
 
 
-def _tasks(model: Model, names: Sequence[str], folder: pathlib.Path, data: RequestData | None, job: Job) -> list[Task]:
-    """The tasks with these names. The artifact is written to `folder` when they run within requests."""
+def _tasks(
+    model: Model, names: Sequence[str], folder: pathlib.Path, data: RequestData | None, job: Job, *, is_remote: bool
+) -> list[Task]:
+    """The tasks with these names. The artifact is written to `folder` when they run on requests."""
     if data is None:
         return chosen(model.dense_tasks(), names, "; ".join(job.notes))
     assert model.artifact is not None
-    tasks = chosen([*model.dense_tasks(), *model.live_tasks(folder, data, job.session.threads)], names)
+    more = (model.packed_tasks if is_remote else model.live_tasks)(folder, data, job.session.threads)
+    tasks = chosen([*model.dense_tasks(), *more], names)
     job.on_change("writing the artifact")
     model.artifact.save(folder)
     return tasks

@@ -14,8 +14,9 @@ import tvm
 
 from te_schedules.dense import DenseTiles, Layer, dense_func
 from te_schedules.dense.layer import LAYER
+from tvm_rank.tune.calls import ARGUMENTS, ARRAY, OUTPUT, WEIGHT
 from tvm_rank.tune.records import Choice
-from tvm_rank.tune.worker import ARGUMENTS, ARRAY, ENTRY, OUTPUT, WEIGHT
+from tvm_rank.tune.timed import ENTRY
 
 Shapes = list[list[int]]
 DENSE = "rank.dense"
@@ -51,7 +52,7 @@ class Task(Protocol):
         """The shapes of its arguments for so many items."""
 
     def record(self, folder: pathlib.Path, rows: int) -> None:
-        """Write the arguments of a call with so many items (`worker.Call`)."""
+        """Write the arguments of a call with so many items (`calls.ArrayCall`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
