@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tvm
 from tvm import relax, tirx
@@ -85,6 +85,13 @@ def on_threads(given: Knobs) -> Knobs:
     return replace(given, threads=given.threads or max(THREADS, given.lanes), queue_ids=1, prefetch=False, intermediates=RECOMPUTED)
 
 
+def _with_threads(knobs: Any) -> Any:
+    """The knobs of a single kernel, as a GPU has them."""
+    if isinstance(knobs, TreeKnobs):
+        return replace(knobs, threads=knobs.threads or THREADS)
+    return on_threads(knobs) if isinstance(knobs, Knobs) else knobs
+
+
 def phases(
     target: tvm.target.Target,
     schedule: Schedule | None,
@@ -100,8 +107,7 @@ def phases(
         )
     transform, schedule = relax.transform, schedule or Schedule()
     common, hoist = ([] if name in schedule.without else [made()] for name, made in OPTIONAL.items())
-    of_features = {name: on_threads(one) for name, one in schedule.kernels.items() if isinstance(one, Knobs)}
-    of_trees = {name: one for name, one in schedule.kernels.items() if isinstance(one, TreeKnobs) and one.threads}
+    named = {name: _with_threads(knobs) for name, knobs in schedule.kernels.items()}
     ahead = MainAlone() if target.kind.name == "cuda" else LowerColumns(ITEM_VALUES, knobs_of(schedule))
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
@@ -110,8 +116,8 @@ def phases(
             FuseDense(GENERIC),
             *([*stored.values, ahead, PartItemBias()] if stored.values else []),
             DenseOnGpu(reductions, schedule.gpu_dense, schedule.kernels, plain=target.kind.name != "cuda"),
-            TileLayers(of_trees, TreeKnobs(threads=schedule.trees.threads or THREADS)),
-            LowerColumns(knobs=knobs_of(schedule), named=of_features),
+            TileLayers(named, TreeKnobs(threads=schedule.trees.threads or THREADS)),
+            LowerColumns(knobs=knobs_of(schedule), named=named),
             *entries,
         ],
         "legalize": [

@@ -25,7 +25,8 @@ examples:
   tvm-rank tune --features fg.json --model model.onnx --tables tables/ --requests requests/ \\
       --time-budget 10m --out model.tuning
   tvm-rank tune artifact --kernels dense_569x512_relu_rows --trials 64 --out model.tuning
-  tvm-rank tune artifact --tracker 10.0.0.1:9190 --key ranker --trials 512 --out model.tuning
+  tvm-rank tune --features fg.json --model model.onnx --tables tables/ --target cuda-sm_90 \\
+      --tracker 10.0.0.1:9190 --key H200 --trials 512 --out h200.tuning
   tvm-rank tune --show model.tuning --report tuning.html
   tvm-rank compile --features fg.json --model model.onnx --tables tables/ --tuning model.tuning --out artifact
 
