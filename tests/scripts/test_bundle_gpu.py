@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +76,25 @@ def test_the_command_checks_and_measures_on_a_cpu(bundle: pathlib.Path, tmp_path
     assert "ok: all scores are right" in text
     assert text in done.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["results.json", "results.txt"]
+
+
+def test_what_was_done_before_an_interrupt_is_kept(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    command = [sys.executable, str(bundle / "run.py"), "--cpu", "--seconds", "60", "--out", str(tmp_path)]
+    running = subprocess.Popen(command, cwd=bundle.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while "checks" not in (written := _read(tmp_path / "results.json")):
+        assert time.monotonic() < until, "no result is written"
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; what was done until here is written" in said
+    assert "ok" not in written
+    assert "unfinished: not all steps are done" in (tmp_path / "results.txt").read_text()
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def test_a_model_that_fails_is_named_and_the_status_tells(bundle: pathlib.Path, tmp_path: pathlib.Path):

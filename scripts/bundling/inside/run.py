@@ -1,11 +1,12 @@
 """Check every model of this bundle on this machine's GPU, and measure: one command, one JSON, one table.
 
-    python run.py [--out FOLDER] [--seconds S] [--models NAME ...] [--no-torch | --torch PYTHON]
+    python run.py [--out FOLDER] [--seconds S] [--limit S] [--models NAME ...] [--no-torch | --torch PYTHON]
     python run.py --cpu        the same steps on the CPU, with the models that the bundle has for it
 
 Needs an NVIDIA GPU of a kind that the bundle is for, its driver, one of the bundle's Pythons and NumPy; nothing is installed, no compiler is
-used. Writes results.json and results.txt. Exit status: 0 when all scores are right, 1 when any is not or a step failed, 2 when the command or
-the Python does not fit, 3 when there is no GPU that the bundle is for.
+used. Writes results.json and results.txt, behind each step, so that Ctrl-C leaves what was done. Exit status: 0 when all scores are right,
+1 when any is not or a step failed, 2 when the command or the Python does not fit, 3 when there is no GPU that the bundle is for, 130 when it
+was interrupted.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def main() -> int:
         "--out", type=pathlib.Path, default=pathlib.Path("results"), help="folder of the results (default: results)"
     )
     parser.add_argument("--seconds", type=float, default=3.0, help="time for each measurement (default: 3)")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds after which a step counts as hung (default: 120)")
     parser.add_argument("--models", nargs="+", metavar="NAME", help="check only these (default: all of the bundle)")
     parser.add_argument("--no-torch", action="store_true", help="do not measure PyTorch, also where it is there")
     parser.add_argument("--torch", default=sys.executable, metavar="PYTHON", help="a Python that has PyTorch (default: this one)")

@@ -1,4 +1,7 @@
-"""All steps of the command, each in a process of its own: an error of the driver ends one of them, and the others go on."""
+"""All steps of the command, each in a process of its own: an error of the driver ends one of them, and the others go on.
+
+The results are written behind each, so that whatever ends the command leaves those until there.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpu_checks.text import text_of
 
-WRONG, USE, NO_GPU = 1, 2, 3
+WRONG, USE, NO_GPU, INTERRUPTED = 1, 2, 3, 130
 MOST_STDERR = 4000  # characters of it that the JSON keeps
-LIMIT_S = 600.0  # of a step, beside the time that it measures
 JSON, TEXT = "results.json", "results.txt"
 
 
@@ -32,36 +34,57 @@ def run(bundle: pathlib.Path, says: Mapping[str, Any], options: argparse.Namespa
     if unknown := sorted(set(wanted) - set(here)):
         print(f"run.py: --models {' '.join(unknown)}: the bundle has for {arch}: {', '.join(here)}", file=sys.stderr)
         return USE
-    steps = _Steps(bundle, arch, options.seconds)
-    results: dict[str, Any] = {"bundle": says["made"], "arch": arch, "machine": steps("machine")}
-    results["checks"] = {name: steps("check", artifact=name) for name in wanted}
+    steps = _Steps(bundle, arch, options)
+    results: dict[str, Any] = {"bundle": says["made"], "arch": arch}
+    try:
+        for _ in _done(steps, results, says, wanted, options):
+            if why := _written(options.out, results):
+                print(f"{text_of(results)}\nrun.py: the results cannot be written ({why}); give another --out", file=sys.stderr)
+                return WRONG
+    except KeyboardInterrupt:
+        print("\nrun.py: interrupted; what was done until here is written", file=sys.stderr)
+        return INTERRUPTED
+    print(f"\n{text_of(results)}\nwritten: {options.out / JSON}, {options.out / TEXT}")
+    return 0 if results["ok"] else WRONG
+
+
+def _done(
+    steps: _Steps, results: dict[str, Any], says: Mapping[str, Any], wanted: Sequence[str], options: argparse.Namespace
+) -> Iterator[None]:
+    """Do all steps, and put what each finds into the results, "ok" behind the last one; gives a turn behind each."""
+    here = says["artifacts"][results["arch"]]
+    results["machine"] = steps("machine")
+    yield
+    for name in wanted:
+        results.setdefault("checks", {})[name] = steps("check", artifact=name)
+        yield
     results["copies"] = steps("copies")
+    yield
     for name, known in says["requests"].items():
         if name in here:
             asked = {"artifact": name, "requests": known["requests"]}
             results[name] = {"sizes": steps("bench", **asked, sizes=known["sizes"])}
+            yield
             results[name]["kernels"] = steps("kernels", **asked, rows=known["kernels_at"])
+            yield
     if not options.no_torch and "rank_bench" in results:
         rows = says["requests"]["rank_bench"]["sizes"]
         results["torch"] = steps("torch", python=options.torch, artifact="rank_bench", sizes=rows)
     results["ok"] = not steps.failed and all(one.get("ok") for one in results["checks"].values())
-    return _finish(options.out, results)
+    yield
 
 
-def _finish(folder: pathlib.Path, results: Mapping[str, Any]) -> int:
-    """Write both files aside and rename them; print the table."""
-    text = text_of(results)
+def _written(folder: pathlib.Path, results: Mapping[str, Any]) -> str:
+    """Write both files aside and rename them; why that cannot be done, or ""."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, written in ((JSON, json.dumps(results, indent=1) + "\n"), (TEXT, text)):
+        for name, written in ((JSON, json.dumps(results, indent=1) + "\n"), (TEXT, text_of(results))):
             aside = folder / f".{name}.{os.getpid()}"
             aside.write_text(written, encoding="utf-8")
             aside.replace(folder / name)
     except OSError as error:
-        print(f"{text}\nrun.py: the results cannot be written ({error}); give another --out", file=sys.stderr)
-        return WRONG
-    print(f"\n{text}\nwritten: {folder / JSON}, {folder / TEXT}")
-    return 0 if results["ok"] else WRONG
+        return str(error)
+    return ""
 
 
 def _arch(artifacts: Mapping[str, Any]) -> tuple[str, str]:
@@ -83,8 +106,8 @@ def _arch(artifacts: Mapping[str, Any]) -> tuple[str, str]:
 class _Steps:
     """Runs steps (`steps.py`, `torch_peer.py`); `failed` says whether any gave no result."""
 
-    def __init__(self, bundle: pathlib.Path, arch: str, seconds: float):
-        self._bundle, self._arch, self._seconds = bundle, arch, seconds
+    def __init__(self, bundle: pathlib.Path, arch: str, options: argparse.Namespace):
+        self._bundle, self._arch, self._seconds, self._limit = bundle, arch, options.seconds, options.limit
         self._scratch = tempfile.TemporaryDirectory(prefix="gpu-checks-")
         self.failed = False
 
@@ -95,7 +118,7 @@ class _Steps:
         asked = {"step": step, "arch": self._arch, "seconds": self._seconds, "sizes": sizes or [], "scratch": self._scratch.name}
         command = [python, "-m", "gpu_checks.steps" if step != "torch" else "gpu_checks.torch_peer", str(self._bundle)]
         started = time.perf_counter()
-        limit = LIMIT_S + 4 * self._seconds * max(1, len(sizes or []))
+        limit = self._limit + 4 * self._seconds * max(1, len(sizes or []))
         try:
             done = subprocess.run([*command, json.dumps(asked | given)], capture_output=True, text=True, timeout=limit, check=False)
             result = _result(done)

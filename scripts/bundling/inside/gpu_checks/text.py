@@ -9,15 +9,18 @@ MOST_KERNELS = 12
 
 
 def text_of(results: Mapping[str, Any]) -> str:
-    """A table for each kind of result, and at the end whether all is right."""
+    """A table for each kind of result, and at the end whether all is right; of steps that are not done there is nothing."""
     lines = [f"{key:12} {value}" for key, value in {"target": results["arch"], **results["machine"]}.items()]
-    lines += ["", *_checks(results["checks"]), "", *_copies(results["copies"])]
+    copies = results.get("copies", {})
+    lines += ["", *_checks(results.get("checks", {})), "", *_copies(copies)]
     torch = results.get("torch", {})
     for name, one in results.items():
-        if isinstance(one, Mapping) and "kernels" in one and "sizes" in one:
+        if isinstance(one, Mapping) and "sizes" in one and name != "torch":
             lines += ["", *_sizes(name, one["sizes"], torch if name == "rank_bench" else {})]
-            lines += ["", *_kernels(name, one["kernels"], results["copies"])]
-    return "\n".join([*lines, "", "ok: all scores are right" if results["ok"] else "FAILED: see above"]) + "\n"
+            lines += ["", *_kernels(name, one["kernels"], copies)] if "kernels" in one else []
+    is_ok = results.get("ok")
+    ends = "unfinished: not all steps are done" if is_ok is None else "ok: all scores are right" if is_ok else "FAILED: see above"
+    return "\n".join([*lines, "", ends]) + "\n"
 
 
 def _checks(checks: Mapping[str, Any]) -> Iterator[str]:
