@@ -159,21 +159,21 @@ class _Maker:
 
     def scored(self, reductions: Mapping[int, Reduction]) -> Artifact:
         """For a GPU, the artifact for this machine's CPU whose layers round as those of `artifact` do."""
-        from tvm_rank.accuracy.by_reference import compiled_for_cpu
+        from tvm_rank.accuracy.by_reference import options_for_cpu
 
-        return self._compiled(*compiled_for_cpu(self.graph.mod, self.target, self.passes, reductions))
+        return self._compiled(*options_for_cpu(self.passes, reductions))
 
     def artifact(self, reductions: Mapping[int, Reduction]) -> Artifact:
         """Compile with these layers reduced."""
         if self.target.is_gpu and self.brought.links.entries:
             raise TargetError(f"target {self.target.name!r}: library calls that read compiled features are not there for GPUs yet")
-        return self._compiled(self.graph.mod, self.target, {**self.passes, "reductions": reductions})
+        return self._compiled(self.target, {**self.passes, "reductions": reductions})
 
-    def _compiled(self, mod: Any, target: ResolvedTarget, passes: Mapping[str, Any]) -> Artifact:
+    def _compiled(self, target: ResolvedTarget, passes: Mapping[str, Any]) -> Artifact:
         from tvm_rank.code import generate
 
         brought, stored = self.brought, self.stored
-        code = generate(mod, target.tvm_target, self.say, passes, brought.links.functions)
+        code = generate(self.graph.mod, target.tvm_target, self.say, passes, brought.links.functions)
         stored = None if stored is None else _computed_ahead(stored, brought.config, code)
         manifest = _manifest(brought, self.graph, code, target, time.perf_counter() - self.started, stored)
         return Artifact(

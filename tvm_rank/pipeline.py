@@ -27,7 +27,7 @@ from relay_passes.split_dense import SplitDense
 from relay_passes.split_pairs import SplitPairs
 from relay_passes.store_features import StoreFeatures
 from relay_passes.tile_layers import TileLayers
-from te_schedules.dense.tiles import tiles_for
+from te_schedules.dense.tiles import GENERIC, tiles_for
 from te_schedules.gpu.loops import threads_to_loops
 from te_schedules.inline_fused import InlineFused
 from te_schedules.lower import PIPELINE
@@ -61,9 +61,12 @@ def phases(
     key_form: str | None = None,
     materialize: str | None = None,
     reductions: Mapping[int, Reduction] = NOTHING,
+    *,
+    as_gpu: bool = False,
 ) -> dict[str, list[tvm.transform.Pass]]:
     """Phase -> passes. schedule: None for the defaults of the target · key_form: `text` or `number` with an item store, by its keys ·
-    materialize: what of the items is computed ahead · reductions: dense layers in bf16 or int8, by number (`ReduceDense`)."""
+    materialize: what of the items is computed ahead · reductions: dense layers in bf16 or int8, by number (`ReduceDense`) · as_gpu: for a
+    CPU that scores as a GPU, with the GPU's layers, which `reductions` number and round (`RoundDense`)."""
     transform = relax.transform
     features: list[tvm.transform.Pass] = [StoreFeatures()] if materialize == IDS else []
     values: list[tvm.transform.Pass] = [MaterializeItems(materialize)] if materialize and materialize != IDS else []
@@ -74,7 +77,9 @@ def phases(
         return pipeline_gpu.phases(target, schedule, entries, reductions, stored) | {"lower": [*_CALLS, *_MACHINE, *loops]}
     return {
         "inline": [transform.InlinePrivateFunctions(), transform.CanonicalizeBindings(), transform.DeadCodeElimination(["main"])],
-        "graph": _graph_passes(target, schedule or Schedule(), key_form, pipeline_gpu.StoredPasses(features, values), reductions),
+        "graph": (_as_gpu_passes if as_gpu else _graph_passes)(
+            target, schedule or Schedule(), key_form, pipeline_gpu.StoredPasses(features, values), reductions
+        ),
         "legalize": [
             transform.DecomposeOpsForInference(),
             transform.LegalizeOps(LEGALIZATIONS),
@@ -114,6 +119,21 @@ def _graph_passes(
     return [*clean, *common, *stored.features, *hoist, FuseDense(tiles), *pairs, *dense, *ahead, *lowered]
 
 
+def _as_gpu_passes(
+    _target: tvm.target.Target,
+    schedule: Schedule,
+    key_form: str | None,
+    stored: pipeline_gpu.StoredPasses,
+    reductions: Mapping[int, Reduction],
+) -> list[tvm.transform.Pass]:
+    """The passes of a GPU up to its dense layers, which are computed by the CPU's kernels, rounded; then kernels of the CPU."""
+    optional = pipeline_gpu.OPTIONAL
+    common, hoist = ([] if name in schedule.without else [optional[name]()] for name in optional)
+    ahead = [*stored.values, LowerColumns(ITEM_VALUES)] if stored.values else []
+    lowered = [RoundDense(reductions), LowerColumns(), AddEntries(key_form=key_form)]
+    return [*common, *stored.features, *hoist, FuseDense(GENERIC), *ahead, *lowered]
+
+
 def run(
     mod: tvm.IRModule,
     target: tvm.target.Target,
@@ -122,10 +142,12 @@ def run(
     key_form: str | None = None,
     materialize: str | None = None,
     reductions: Mapping[int, Reduction] = NOTHING,
+    *,
+    as_gpu: bool = False,
 ) -> tvm.IRModule:
     """Run all phases; `after(phase, module)` is called behind each of them. Options as of `phases`."""
     with target:
-        for name, passes in phases(target, schedule, key_form, materialize, reductions).items():
+        for name, passes in phases(target, schedule, key_form, materialize, reductions, as_gpu=as_gpu).items():
             mod = tvm.transform.Sequential(passes, name=name)(mod)
             if after is not None:
                 after(name, mod)
@@ -140,14 +162,6 @@ def materialized(mod: tvm.IRModule, target: tvm.target.Target, schedule: Schedul
 def reducible(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:
     """The module before dense layers are reduced, for the layers that there are; options as of `run`."""
     return _until((ReduceDense, DenseOnGpu), mod, target, options, is_included=False)
-
-
-def rounded(
-    mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any], reductions: Mapping[int, Reduction]
-) -> tvm.IRModule:
-    """The module of a GPU before its kernels, with dense layers that round as its do, for a CPU; options as of `run`."""
-    with target:
-        return tvm.transform.Sequential([RoundDense(reductions)])(reducible(mod, target, options))
 
 
 def before_kernels(mod: tvm.IRModule, target: tvm.target.Target, options: Mapping[str, Any]) -> tvm.IRModule:

@@ -58,6 +58,8 @@ def gpu_store(emulated: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -
         if level not in known:
             layout, keys = model.KINDS[level]
             options = {"items": model.items(keys), "item_key": "key", "store_layout": layout, "materialize": level}
+            if level == "embeddings":
+                options |= {"materialize": "auto", "memory_budget": model.BUDGET}
             brought = {"features": model.features(), "model": model.model(), "tables": model.tables()}
             known[level] = tmp_path_factory.mktemp(level) / "artifact"
             tvm_rank.compile(**brought, target="cuda-sm_90", **options).save(known[level])

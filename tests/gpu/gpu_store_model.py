@@ -10,10 +10,17 @@ import onnx
 import pyarrow as pa
 
 import tvm_rank
+from te_schedules.gpu.rounded import rounded
 from tvm_rank.zoo.onnx_graph import GraphWriter, dense_weights
 
 ITEMS, DIM, ROWS = 40, 3, 20
-KINDS = {"none": ("rows", "number"), "ids": ("columns", "text"), "dense": ("columns", "number")}  # level -> layout, keys
+KINDS = {  # level -> layout, keys
+    "none": ("rows", "number"),
+    "ids": ("columns", "text"),
+    "embeddings": ("rows", "text"),
+    "dense": ("columns", "number"),
+}
+BUDGET = 4 * (DIM + 1) * (ITEMS + 1)  # bytes of `embeddings`, and less than those of `dense`: by them "auto" takes the former
 
 
 def features() -> dict[str, Any]:
@@ -54,15 +61,21 @@ def tables() -> dict[str, np.ndarray]:
     return {name: rng.normal(size=(ROWS, DIM)).astype(np.float32) for name in ("city", "brand")}
 
 
-def wanted(user: list[str], of: list[int], rows: list[int], table: pa.Table) -> np.ndarray:
-    """Scores from the same features of a store without keys: -1 are items that are not there."""
+def wanted(
+    user: list[str], of: list[int], rows: list[int], table: pa.Table, precision: str = "fp32", *, has_dense: bool = False
+) -> np.ndarray:
+    """Scores from the same features of a store without keys: -1 are items that are not there. precision: of the first layer, and of
+    the user's part of it alone when the store has that of items (`has_dense`)."""
     known = {int(k): table.slice(int(k), 1).to_pylist()[0] for k in set(rows) - {-1}} | {-1: {"brand": None, "price": None}}
     given, arrays = tables(), {t.name: onnx.numpy_helper.to_array(t) for t in model().graph.initializer}
     ids = hashed()({"city": [user[r] for r in of], "brand": pa.array([known[r]["brand"] for r in rows], pa.string())})
     prices = np.array([[known[r]["price"] or 0] for r in rows], np.float32)
     parts = [_pooled(given[name], ids[name]) for name in ("city", "brand")]
     x = np.concatenate([*parts, prices], axis=1)
-    hidden = np.maximum(x @ arrays["a_w"] + arrays["a_b"], 0)
+    near_x, near_w = (np.array(rounded(part, precision)) for part in (x, arrays["a_w"]))
+    if has_dense:
+        near_x[:, DIM:], near_w[DIM:] = x[:, DIM:], arrays["a_w"][DIM:]
+    hidden = np.maximum(near_x @ near_w + arrays["a_b"], 0)
     return 1 / (1 + np.exp(-(hidden @ arrays["b_w"] + arrays["b_b"])))
 
 
