@@ -26,7 +26,8 @@ def name_of(depth: int, precision: str) -> str:
 @functools.cache
 def prim_func(depth: int, precision: str) -> tirx.PrimFunc:
     """x (N, depth) f32, out (N, depth) f32; N is symbolic."""
-    x = te.placeholder((te.var("n", "int64"), depth), "float32", "x")
+    shape = (te.var("n", "int64"), tirx.const(depth, "int64"))  # as TVM has them in graphs: what it fuses must agree
+    x = te.placeholder(shape, "float32", "x")
     out = te.compute(x.shape, lambda n, k: _ROUNDED[precision](x[n, k]), "out")
     return te.create_prim_func([x, out]).with_attr("global_symbol", name_of(depth, precision))
 
