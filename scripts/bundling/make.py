@@ -6,8 +6,9 @@
 There: tar xf gpu-bundle.tar.xz && python3 gpu-bundle/run.py      (without tar: python3 -m tarfile -e gpu-bundle.tar.xz)
 
 The bundle has every model of the zoo, rank-bench with small tables, the model of a thousand columns and one of lookups alone, compiled, with
-the scores that they must have, the runtime libraries, and no compiler. Needs nvcc here, and no GPU; libraries for other Pythons than this one
-are downloaded from the package index. What is compiled is kept in --work: a second run compiles what changed only.
+the scores that they must have, the runtime libraries, a server for tuning (serve.py), and no compiler. Needs nvcc here, and no GPU; libraries
+for other Pythons than this one are downloaded from the package index. What is compiled is kept in --work: a second run compiles what changed
+only.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from bundling import artifacts, runtime_part  # noqa: E402
+from bundling import artifacts, runtime_part, server_part  # noqa: E402
 from bundling.artifacts import BENCHMARKS, CPU, ON_CPU, SIZES, Builder  # noqa: E402
 from te_schedules.gpu.compile import CudaError  # noqa: E402
 from tvm_rank import zoo  # noqa: E402
@@ -84,6 +85,7 @@ def staged(options: argparse.Namespace) -> pathlib.Path:
     lib = folder / "lib"
     runtime_part.write_project(lib)
     runtime_part.write_libraries(lib, options.cudart)
+    server_part.write_server(lib)
     asked = options.python is not None
     pythons = runtime_part.write_packages(lib, options.python or PYTHONS, options.work / "wheels", say, all_of_them=asked)
     write_command(folder, made, pythons)
@@ -105,7 +107,7 @@ def write_models(folder: pathlib.Path, builder: Builder, names: Sequence[str], a
 
 
 def write_command(folder: pathlib.Path, made: dict[str, list[str]], pythons: Sequence[str]) -> None:
-    """run.py, its modules, and what it must know."""
+    """run.py, serve.py, their modules, and what they must know."""
     shutil.copytree(HERE / "inside", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(artifacts.many_columns.__file__, folder / "gpu_checks" / "many_columns.py")
     says = {

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tvm
+from cases.rpc_servers import killed, known, tracker_alone
 
 import tvm_rank
 from tvm_rank import zoo
@@ -29,9 +31,9 @@ def bundling() -> SimpleNamespace:
     """The modules that make a bundle."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
-        from bundling import artifacts, make, runtime_part
+        from bundling import artifacts, make, runtime_part, server_part
 
-        return SimpleNamespace(artifacts=artifacts, make=make, runtime_part=runtime_part)
+        return SimpleNamespace(artifacts=artifacts, make=make, runtime_part=runtime_part, server_part=server_part)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def bundle(bundling: SimpleNamespace, built: pathlib.Path, tmp_path_factory: pyt
     builder = SimpleNamespace(artifacts=lambda _name, archs: dict.fromkeys(archs, built))
     made = bundling.make.write_models(folder, builder, ["lr"], ["sm_10"])
     bundling.runtime_part.write_project(folder / "lib")
+    bundling.server_part.write_server(folder / "lib")
     bundling.make.write_command(folder, made, [MINOR])
     (folder / "lib" / "native").mkdir()
     for library in bundling.runtime_part.tvm_libraries():
@@ -91,6 +94,31 @@ def test_what_was_done_before_an_interrupt_is_kept(bundle: pathlib.Path, tmp_pat
     assert "interrupted; what was done until here is written" in said
     assert "ok" not in written
     assert "unfinished: not all steps are done" in (tmp_path / "results.txt").read_text()
+
+
+def test_a_machine_with_the_bundle_measures_for_a_tuning(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    """The server finds none of this tree, and no compiler."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tracker_alone() as tracker:
+        where = ["--tracker", f"{tracker.host}:{tracker.port}", "--key", tracker.key, "--host", "127.0.0.1", "--port", "9500"]
+        command = [sys.executable, str(bundle / "serve.py"), *where]
+        refused = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (refused.returncode, "--cpu serves the CPU" in refused.stderr) == (3, True)
+        server = subprocess.Popen([*command, "--cpu"], cwd=tmp_path, env=environment, start_new_session=True)
+        try:
+            until = time.monotonic() + 60
+            while not known(tracker):
+                assert time.monotonic() < until, "the server does not start"
+                time.sleep(0.2)
+            maps = pathlib.Path(f"/proc/{server.pid}/maps").read_text()
+            assert "libtvm_runtime" in maps
+            assert "libtvm_compiler" not in maps
+            remote = tvm.rpc.connect_tracker(tracker.host, tracker.port).request(tracker.key)
+            given = np.arange(5, dtype=np.float32)
+            np.testing.assert_array_equal(tvm.runtime.tensor(given, device=remote.cpu()).numpy(), given)
+            del remote
+        finally:
+            killed(server)
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
