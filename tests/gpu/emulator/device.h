@@ -107,20 +107,20 @@ inline void rank_mma(float (&c)[4], const uint32_t* a, const uint32_t* b) {
   for (int r = 0; r < 4; ++r)
     for (int k = 0; k < inputs; ++k) c[r] += rows[l / 4 + 8 * (r / 2)][k] * columns[2 * (l % 4) + r % 2][k];
 }
-struct float2 {
+struct alignas(8) float2 {
   float x, y;
 };
-struct float4 {
+struct alignas(16) float4 {
   float x, y, z, w;
 };
 // a read of a GPU at an address that is no multiple of its size is a fault
 inline void emulated_check_aligned(const void* p, size_t size) {
   if ((uintptr_t)p % size) std::abort();
 }
-struct uint2 {
+struct alignas(8) uint2 {
   unsigned x, y;
 };
-struct uint4 {
+struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
 template <typename T>

@@ -43,6 +43,8 @@ def main() -> int:
         "-O1",
         "-ffp-contract=off",
         "-fno-strict-aliasing",
+        "-fsanitize=alignment",  # a GPU ends a kernel that reads a number at an address that is no multiple of its size
+        "-fsanitize-undefined-trap-on-error",
         "-fPIC",
         "-shared",
         "-w",
