@@ -175,7 +175,7 @@ class _Reducer:
         precision = layer.precision
         key = (x, precision, factors.tobytes(), layer.words)
         if key not in self.rounded:
-            made = self._bind("rounded", round_rows(x, relax.const(factors), precision, layer.words))
+            made = self._bind("rounded", round_rows(x, relax.const(factors), layer))
             names = ("words", "levels") if precision == "int8" else ()
             self.rounded[key] = [self._bind(name, relax.TupleGetItem(made, k)) for k, name in enumerate(names)] or [made]
         return self.rounded[key]

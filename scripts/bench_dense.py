@@ -107,7 +107,7 @@ def _ours(precision: str, x, weight, bias, arguments) -> Callable[[], object]:
         if has_matrix_unit(precision, target, tiles.lanes):
             raise SystemExit("this measures vector instructions only; leave AMX out with --mcpu")
         layer = Layer(**shape, precision=precision, products=products_for(precision, target, tiles.lanes))
-        kernels = {"rows": rows_func(depth, precision, "rows")}
+        kernels = {"rows": rows_func(depth, precision, "rows", products=layer.products)}
     built = tvm.tirx.build(tvm.IRModule({"dense": dense_func(layer, "dense"), **kernels}), target=target, pipeline=PIPELINE)
     dense, given = built["dense"], [tvm.runtime.tensor(array) for array in (x, np.ones(depth, np.float32), bias)]
     if precision == "fp32":

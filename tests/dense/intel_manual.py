@@ -1,8 +1,8 @@
 """What Intel's manual says that AVX512-BF16 and AMX do, in LLVM without them: in the place of `te_schedules.dense.reduced.instructions`,
 so that kernels which use them run where no CPU has them.
 
-Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, "Operation" of VDPBF16PS, LDTILECFG, TILELOADD, TILESTORED,
-TDPBF16PS and TDPBUSD.
+Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, "Operation" of VDPBF16PS, VCVTNEPS2BF16, LDTILECFG,
+TILELOADD, TILESTORED, TDPBF16PS and TDPBUSD.
 """
 
 from __future__ import annotations
@@ -43,6 +43,20 @@ define linkonce_odr <16 x float> @rank_add_pairs(<16 x float> %sums, <16 x i32> 
   %upper = call <16 x float> @manual_add(<16 x float> %sums, <16 x i32> %a1, <16 x i32> %b1)
   %r = call <16 x float> @manual_add(<16 x float> %upper, <16 x i32> %a0, <16 x i32> %b0)
   ret <16 x float> %r
+}
+define linkonce_odr <16 x i16> @rank_round_bf16(<16 x float> %x) alwaysinline {
+  %flushed = call <16 x float> @manual_flush(<16 x float> %x)
+  %bits = bitcast <16 x float> %flushed to <16 x i32>
+  %upper = lshr <16 x i32> %bits, splat (i32 16)
+  %odd = and <16 x i32> %upper, splat (i32 1)
+  %bias = add <16 x i32> %odd, splat (i32 32767)
+  %moved = add <16 x i32> %bits, %bias
+  %near = lshr <16 x i32> %moved, splat (i32 16)
+  %quiet = or <16 x i32> %upper, splat (i32 64)
+  %is_nan = fcmp uno <16 x float> %x, zeroinitializer
+  %words = select <16 x i1> %is_nan, <16 x i32> %quiet, <16 x i32> %near
+  %r = trunc <16 x i32> %words to <16 x i16>
+  ret <16 x i16> %r
 }
 """
 )

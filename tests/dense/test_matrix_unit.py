@@ -38,7 +38,7 @@ def _layer(precision: str, target: dict, depth: int, units: int, activation: str
 
 
 def _build(layer: Layer, target: dict) -> tvm.runtime.Module:
-    rows = rows_func(layer.depth, layer.precision, "rows", layer.words)
+    rows = rows_func(layer.depth, layer.precision, "rows", layer.words, layer.products)
     kernels = {"dense": dense_func(layer, "dense"), "rows": rows, matrix.SWITCH: matrix.switch_func()}
     return tvm.tirx.build(tvm.IRModule(kernels), target=tvm.target.Target(target | {"opt-level": 1}), pipeline=PIPELINE)
 

@@ -54,7 +54,7 @@ def _built(precision: str, form: str, mcpu: str, depth: int, units: int, activat
     layer = Layer(depth=depth, units=units, activation=activation, has_row_bias=biases > 0, has_item_bias=biases > 1,
                   tiles=tiles_for(target), precision=precision, products=form)  # fmt: skip
     with mock.patch.dict(PRODUCTS, _forms(mcpu)):
-        kernels = {"dense": dense_func(layer, "dense"), "rows": rows_func(depth, precision, "rows")}
+        kernels = {"dense": dense_func(layer, "dense"), "rows": rows_func(depth, precision, "rows", products=form)}
     return layer, tvm.tirx.build(tvm.IRModule(kernels), target=target, pipeline=PIPELINE)
 
 
@@ -173,13 +173,37 @@ def test_factors_bring_inputs_of_different_size_to_the_same_levels():
     assert even < plain / 20
 
 
-@pytest.mark.parametrize("bits", [0x3F808000, 0x3F818000, 0x3F808001, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0xFFC00000, 0x80000001])
-def test_bf16_rounds_to_nearest_even_and_keeps_nan(bits):
-    x = np.array([bits], np.uint32).view(np.float32)
-    want = bf16_bits(x)[0]
-    words, *_ = _run(("bf16", "widened", "x86-64"), x.reshape(1, 1), np.ones((1, 20), np.float32), np.zeros(20, np.float32))
-    assert words.view(np.uint16)[0, 0] == want
-    assert np.isnan(x[0]) == bool((want & 0x7F80) == 0x7F80 and want & 0x7F)
+@pytest.mark.parametrize("kernel", [k for k in KERNELS if "bf16" in k.id])
+def test_bf16_rounds_to_nearest_even_and_keeps_nan(kernel):
+    if not _runs(*kernel[1:]):
+        pytest.skip("this CPU lacks the instructions")
+    bits = [0x3F808000, 0x3F818000, 0x3F808001, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0xFFC00000, 0x80000001, 0x00800000, 0x00410000]
+    x = np.array(bits, np.uint32).view(np.float32)
+    want = bf16_bits(x)
+    if kernel[1] == "pairs":
+        want[-1] = 0  # denormal numbers are
+    words, *_ = _run(kernel, x.reshape(-1, 1), np.ones((1, 20), np.float32), np.zeros(20, np.float32))
+    np.testing.assert_array_equal(words.view(np.uint16)[:, 0], want)
+    assert np.isnan((want.astype(np.uint32) << 16).view(np.float32)).tolist() == np.isnan(x).tolist()
+
+
+@pytest.mark.parametrize("exponents", [(0, 1), (-60, 60), (-74, -55), (60, 64)], ids=["plain", "wide", "tiny", "huge"])
+@pytest.mark.parametrize("extents", [(1, 1, 20), (7, 37, 33), (64, 893, 65)])
+def test_the_instructions_do_what_the_manual_says_to_the_bit(extents: tuple[int, int, int], exponents: tuple[int, int]):
+    by_manual, by_cpu = ("bf16", "pairs", AVX512["mcpu"]), ("bf16", "pairs", AVX512_BF16["mcpu"])
+    if not _runs(*by_cpu[1:]):
+        pytest.skip("this CPU lacks the instructions")
+    x, weight, _ = _layer(*extents)
+    rng, bias = np.random.default_rng(1), np.zeros(extents[2], np.float32)
+    x, weight = (np.ldexp(array, rng.integers(*exponents, array.shape, np.int32)) for array in (x, weight))
+    x[rng.random(x.shape) < 0.01], x[:1, :1] = 1e-40, -0.0
+    if len(x) > 2:
+        x[1, 0], x[2, 0] = np.nan, np.inf
+    of_manual, of_cpu = (_run(kernel, x, weight, bias, "none") for kernel in (by_manual, by_cpu))
+    np.testing.assert_array_equal(of_cpu[0], of_manual[0])
+    np.testing.assert_array_equal(np.isnan(of_cpu[2]), np.isnan(of_manual[2]))
+    known = ~np.isnan(of_cpu[2])
+    np.testing.assert_array_equal(of_cpu[2][known].view(np.int32), of_manual[2][known].view(np.int32))
 
 
 def test_bytes_are_multiplied_by_the_instruction_for_them():
@@ -189,7 +213,7 @@ def test_bytes_are_multiplied_by_the_instruction_for_them():
 
 def test_pairs_are_multiplied_by_the_instruction_for_them():
     _, built = _built("bf16", "pairs", "cooperlake", 64, 96, "relu", 0)
-    assert "vdpbf16ps" in built.inspect_source("asm")
+    assert {"vdpbf16ps", "vcvtneps2bf16"} <= set(built.inspect_source("asm").split())
 
 
 def test_pairs_take_denormal_numbers_for_zero_and_add_the_upper_product_first():

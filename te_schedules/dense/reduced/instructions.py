@@ -1,4 +1,4 @@
-"""The instructions that multiply bf16, as functions in LLVM: TVM's own code generator ends the process on vectors of that type.
+"""The instructions that multiply bf16 and round to it, as functions in LLVM: TVM's own code generator ends the process on vectors of that type.
 
 Kernels hold bf16 in words of two, and call these functions; LLVM inlines them to one instruction each. Tests put functions that do in
 plain code what Intel's manual says in their place, by the same names.
@@ -14,6 +14,10 @@ PAIRS = (
     "  %a = bitcast <16 x i32> %x to <32 x bfloat>\n  %b = bitcast <16 x i32> %w to <32 x bfloat>\n"
     "  %r = call <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float> %sums, <32 x bfloat> %a, <32 x bfloat> %b)\n"
     "  ret <16 x float> %r\n}\n"
+    "declare <16 x bfloat> @llvm.x86.avx512bf16.cvtneps2bf16.512(<16 x float>)\n"
+    "define linkonce_odr <16 x i16> @rank_round_bf16(<16 x float> %x) alwaysinline {\n"
+    "  %b = call <16 x bfloat> @llvm.x86.avx512bf16.cvtneps2bf16.512(<16 x float> %x)\n"
+    "  %r = bitcast <16 x bfloat> %b to <16 x i16>\n  ret <16 x i16> %r\n}\n"
 )
 
 TILE_ROWS = 16  # of the matrix unit; a row is 64 bytes

@@ -29,10 +29,10 @@ _OWN = {"int8": ("words", "levels", "packed", "factors", "totals", "bias"), "bf1
 _BIASES = ("row_bias", "row_index", "item_bias", "item_index")
 
 
-def round_rows(x: relax.Expr, factors: relax.Expr, precision: str, words: int) -> relax.Call:
-    """A call of `rank.round_rows`: x (N, K) times factors (K,) in rows of `words`; in int8 a tuple of words and levels, in bf16 words
-    alone."""
-    attrs = tvm.ir.make_node("ir.DictAttrs", precision=precision, words=words)
+def round_rows(x: relax.Expr, factors: relax.Expr, layer: Layer) -> relax.Call:
+    """A call of `rank.round_rows`: x (N, K) times factors (K,), in the words of the layer that reads them; in int8 a tuple of words and
+    levels, in bf16 words alone."""
+    attrs = tvm.ir.make_node("ir.DictAttrs", precision=layer.precision, words=layer.words, products=layer.products)
     return relax.Call(Op.get(ROUND_ROWS), [x, factors], attrs=attrs)
 
 
@@ -114,10 +114,11 @@ def _shape(operator: str, call: relax.Call, k: int, name: str) -> list:
 
 def _legalize_rows(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     depth, precision = int(call.args[0].ty.shape.values[1]), str(call.attrs["precision"])
-    words = int(call.attrs["words"])
+    words, products = int(call.attrs["words"]), str(call.attrs["products"])
     name = f"round_{depth}_{precision}_{words}"
     types = list(call.ty.fields) if isinstance(call.ty, relax.TupleType) else call.ty
-    return relax.call_tir(builder.add_func(rows_func(depth, precision, name, words), name), relax.Tuple(list(call.args)), types)
+    func = builder.add_func(rows_func(depth, precision, name, words, products), name)
+    return relax.call_tir(func, relax.Tuple(list(call.args)), types)
 
 
 def _legalize_dense(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:

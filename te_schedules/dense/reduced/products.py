@@ -22,7 +22,7 @@ _has_feature = tvm.get_global_func("target.target_has_feature")
 @dataclass(frozen=True)
 class Products:
     """A form: `feature` of LLVM and `lanes` that it needs (None: any), whether the weights of a word lie together, the name of the
-    instruction that multiplies, and the functions in LLVM that it calls."""
+    instruction that multiplies, the functions in LLVM that it calls, and that of them which rounds rows of x ("": none does)."""
 
     precision: str
     feature: str | None
@@ -30,12 +30,13 @@ class Products:
     interleaved: bool
     instruction: str
     imports: str = ""
+    rounds: str = ""
 
 
 PRODUCTS = {
     "vnni": Products("int8", "avx512vnni", 16, True, "vpdpbusd"),
     "plain": Products("int8", None, None, False, "multiplications of int32"),
-    "pairs": Products("bf16", "avx512bf16", 16, True, "vdpbf16ps", instructions.PAIRS),
+    "pairs": Products("bf16", "avx512bf16", 16, True, "vdpbf16ps", instructions.PAIRS, "rank_round_bf16"),
     "widened": Products("bf16", None, None, True, "multiplications of float32"),
 }
 

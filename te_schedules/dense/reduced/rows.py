@@ -6,10 +6,14 @@ int8, each row for itself, with an exact 0 (the rule of ONNX's DynamicQuantizeLi
     q[k] = round(x[k] * factors[k] / scale + zero)             x * factors ~ scale * (q - zero)
 
 A row whose scale is below SMALLEST_SCALE counts as 0 and has scale 1. A row with NaN or infinity has scale NaN, and so have its
-outputs. bf16 is x * factors, rounded to nearest and ties to even; NaN stays NaN.
+outputs. bf16 is x * factors, rounded to nearest and ties to even; NaN stays NaN. The instruction of AVX512-BF16 that rounds takes
+denormal numbers for 0, as the one that multiplies does.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
@@ -17,6 +21,7 @@ from tvm.script.ir_builder import tirx as T
 
 from te_schedules.dense.activation import hold, splat
 from te_schedules.dense.layer import PRECISIONS, load, mask, registers, store
+from te_schedules.dense.reduced.products import PRODUCTS, imports
 
 LANES = 16  # numbers at a time; LLVM splits them for narrower registers
 _ALIGN = 4
@@ -27,10 +32,10 @@ _ROUND, _ROUND_BITS = 12582912.0, 0x4B400000  # 1.5 * 2**23: adding it rounds to
 _ABSOLUTE, _INFINITY = 0x7FFFFFFF, 0x7F800000
 
 
-def rows_func(depth: int, precision: str, name: str, words: int | None = None) -> tirx.PrimFunc:
+def rows_func(depth: int, precision: str, name: str, words: int | None = None, products: str = "plain") -> tirx.PrimFunc:
     """int8: (x (N, K) f32, factors (K,) f32, out words (N, ceil(K / 4)) i32, out levels (N, 2) f32: scale, zero)
     bf16: (x, factors, out words (N, ceil(K / 2)) i32). Numbers of a word are in the order of memory; those behind K are 0 in x.
-    words: of a row, None for as many as K takes; those behind are 0."""
+    words: of a row, None for as many as K takes; those behind are 0. products: the form of the layers that read them."""
     is_int8 = precision == "int8"
     words = words or -(-depth // PRECISIONS[precision])
     with IRBuilder() as builder, T.prim_func(s_tir=True):
@@ -44,20 +49,21 @@ def rows_func(depth: int, precision: str, name: str, words: int | None = None) -
             each: T.match_buffer(handles[each], shapes[each], "int32" if each == "words" else "float32", align=_ALIGN)
             for each in names
         }
+        emit_row = _emit_int8 if is_int8 else partial(_emit_bf16, PRODUCTS[products].rounds)
         blocks = T.floordiv(rows + (_BLOCK - 1), tirx.const(_BLOCK, "int64"))
-        with T.If(rows * depth >= tirx.const(_GRAIN, "int64")):
+        with imports(products), T.If(rows * depth >= tirx.const(_GRAIN, "int64")):
             with T.Then(), T.parallel(blocks) as block:
-                _emit_block(found, depth, words, block, rows, is_int8)
+                _emit_block(found, depth, words, block, rows, emit_row)
             with T.Else(), T.serial(blocks) as block:
-                _emit_block(found, depth, words, block, rows, is_int8)
+                _emit_block(found, depth, words, block, rows, emit_row)
     return builder.get()
 
 
-def _emit_block(found: dict, depth: int, words: int, block, rows, is_int8: bool) -> None:
+def _emit_block(found: dict, depth: int, words: int, block, rows, emit_row: Callable) -> None:
     first = block * _BLOCK
     with T.serial(T.max(T.min(rows - first, tirx.const(_BLOCK, "int64")), tirx.const(0, "int64"))) as r:
-        (_emit_int8 if is_int8 else _emit_bf16)(found, depth, words, first + r)
-        _emit_padding(found["words"], first + r, -(-depth // PRECISIONS["int8" if is_int8 else "bf16"]), words)
+        emit_row(found, depth, words, first + r)
+        _emit_padding(found["words"], first + r, -(-depth // PRECISIONS["int8" if "levels" in found else "bf16"]), words)
 
 
 def _emit_padding(words, row, first: int, end: int) -> None:
@@ -132,11 +138,14 @@ def _folded(register, fold):
     return register[0]
 
 
-def _emit_bf16(found: dict, depth: int, words: int, row) -> None:
+def _emit_bf16(rounds: str, found: dict, depth: int, words: int, row) -> None:
+    """rounds: the function in LLVM that rounds a register, "" for plain code."""
     view, start = _view(found["words"], "uint16", 2), row * (words * 2)
 
     def write(first, count):
-        _put(view, start + first, bf16_bits(_number(found, row, first, count)), -(-count // 2) * 2)
+        x = _number(found, row, first, count)
+        bits = T.call_extern(f"uint16x{LANES}", rounds, x) if rounds else bf16_bits(x)
+        _put(view, start + first, bits, -(-count // 2) * 2)
 
     _each_vector(depth, write)
 
