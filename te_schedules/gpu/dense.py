@@ -11,7 +11,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules.column_group.kernel import OPERATOR
 from te_schedules.dense.layer import LAYER
 from te_schedules.gpu.dense_model import FORMS, GpuDense, modelled
+from te_schedules.gpu.figures import current
 from te_schedules.gpu.rounded import rounded_bits
 
 NAME = "rank.gpu_dense"
@@ -35,7 +36,7 @@ _SOURCE = pathlib.Path(__file__).with_name("dense.cuh")
 
 @dataclass(frozen=True, kw_only=True)
 class GpuLayer:
-    """x (N, depth) f32 -> activation(x W + bias) (N, units) f32. knobs: None for those that are modelled."""
+    """x (N, depth) f32 -> activation(x W + bias) (N, units) f32. knobs: None for those that are modelled for the GPU of the target around."""
 
     depth: int
     units: int
@@ -66,7 +67,7 @@ class GpuLayer:
     @property
     def chosen(self) -> GpuDense:
         """The knobs."""
-        return self.knobs or modelled(self.depth, self.units, self.precision)
+        return self.knobs or modelled(self.depth, self.units, self.precision, current())
 
     @property
     def packed_shape(self) -> tuple[int, ...]:
@@ -108,10 +109,14 @@ def pack(weight: np.ndarray, layer: GpuLayer) -> np.ndarray:
     return np.ascontiguousarray(made).reshape(steps, tiles, lanes, words).view(np.int32)
 
 
-@functools.cache
 def prim_func(layer: GpuLayer, name: str = "") -> tirx.PrimFunc:
     """The kernel: x (N, depth) f32, packed weight, bias (units,) f32, out (N, units) f32; N is symbolic and at least 1. name: the
     layer's own for ""."""
+    return _prim_func(layer if layer.has_few else replace(layer, knobs=layer.chosen), name)
+
+
+@functools.cache
+def _prim_func(layer: GpuLayer, name: str) -> tirx.PrimFunc:
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name or layer.name)
         flops = (2 * layer.depth + 1) * layer.units

@@ -14,9 +14,10 @@ longest chain of steps is. So the warps of a block can share the sum over K, and
     issuing   the instructions of all warps, of which a processor starts four in a clock
     reading   the rows of x and the columns of the weight, PER_CLOCK bytes of the second-level cache
 
-893 x 512 at 64 rows has 256 small blocks (of 8 warps, on 132 processors), or 32 middle ones, or 8 large ones: the small ones win by their
-short chains; at 256 rows the middle ones do, since the small ones read four times as much. The constants are those of an H200 by NVIDIA's
-documents and others' measurements; none was measured here, and no choice was. They decide about the speed alone.
+893 x 512 at 64 rows has 256 small blocks (of 8 warps, on the 132 processors of an H200), or 32 middle ones, or 8 large ones: the small ones
+win by their short chains; at 256 rows the middle ones do, since the small ones read four times as much. `figures.py` has the processors of
+each GPU, and how many products they start. The constants here are about those of an H200 by others' measurements; none was measured here,
+and no choice was. They decide about the speed alone.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PROCESSORS = 132  # of an H100 or H200; 108 of an A100
+from te_schedules.gpu.figures import Figures
+
 LATENCY = 300  # clocks from a load to its number, from the second-level cache
 PER_CLOCK = 24  # bytes that a processor gets of the second-level cache in a clock, when all ask for some
-SCHEDULERS = 4  # of a processor, each starts an instruction in a clock
+SCHEDULERS = 4  # of a processor, each starts an instruction of 32 threads in a clock
 REGISTERS = 65536  # of a processor
 OF_THREAD = 128  # of them
 MEETING = 100  # clocks for the sums of several warps to meet
@@ -77,16 +79,16 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def clocks(form: Form, warps: int, depth: int, units: int, precision: str, rows: int) -> float:
+def clocks(form: Form, warps: int, depth: int, units: int, precision: str, rows: int, gpu: Figures) -> float:
     """About how long a layer takes, in clocks of a processor; see the module's text."""
     tile_rows, tile_columns = form.tile
     blocks = -(-rows // tile_rows) * -(-units // tile_columns)
-    on_one = -(-blocks // PROCESSORS)
+    on_one = -(-blocks // gpu.processors)
     sharing = warps // form.pieces
     steps = -(-depth // (_INPUTS.get(precision, 16) * sharing))
     fitting = REGISTERS // (OF_THREAD * 32 * warps)
     waiting = -(-steps // _ahead(form, precision)) * LATENCY * -(-on_one // fitting)
-    issuing = on_one * warps * steps * _instructions(form, precision) / SCHEDULERS
+    issuing = on_one * warps * steps * _slots(form, precision, gpu) / SCHEDULERS
     reading = on_one * depth * (4 * tile_rows + _WEIGHT_BYTES[precision] * tile_columns) / PER_CLOCK
     return max(waiting, issuing, reading) + (MEETING if sharing > 1 else 0)
 
@@ -98,21 +100,23 @@ def _ahead(form: Form, precision: str) -> int:
     return 2 if _WEIGHT_BYTES[precision] == 2 else 1
 
 
-def _instructions(form: Form, precision: str) -> int:
-    """Of a warp in a step: loads, roundings, products; addresses left out."""
+def _slots(form: Form, precision: str, gpu: Figures) -> int:
+    """Of a scheduler that a warp takes in a step: one for each load, rounding and product, addresses left out; but where a processor has units
+    for half of the products of float32 that it could start, two for each of these, between which the others find theirs."""
     high, wide = form.tile[0] // 16, form.tile[1] // 8
     if form.pieces > 1:
         high, wide = high // 2, wide // 2
     if precision == "fp32":
-        return 2 * high + 2 * wide + 16 * high * wide
+        products = 16 * high * wide
+        return max(2 * high + 2 * wide + products, products * (32 * SCHEDULERS // gpu.products))
     return 2 * high + wide + (8 if precision == "tf32" else 4) * high + (2 if precision == "tf32" else 1) * high * wide
 
 
 @functools.cache
-def modelled(depth: int, units: int, precision: str) -> GpuDense:
-    """The knobs by which the layer takes the fewest clocks: each form as long as it is the best one at all sizes of SIZES up to that."""
+def modelled(depth: int, units: int, precision: str, gpu: Figures) -> GpuDense:
+    """The knobs by which a layer takes the fewest clocks: each form as long as it is the best one at all sizes of SIZES up to that."""
     names, warps = tuple(FORMS), max(SPACE["warps"])
-    best = [min(names, key=lambda name: clocks(FORMS[name], warps, depth, units, precision, rows)) for rows in SIZES]
+    best = [min(names, key=lambda name: clocks(FORMS[name], warps, depth, units, precision, rows, gpu)) for rows in SIZES]
     small = sum(1 for k in range(len(SIZES)) if set(best[: k + 1]) <= {"small"})
     middle = sum(1 for k in range(len(SIZES)) if set(best[: k + 1]) <= {"small", "middle"})
     return GpuDense(warps=warps, small_rows=(0, *SIZES)[small], middle_rows=(0, *SIZES)[middle])

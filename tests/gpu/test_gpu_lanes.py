@@ -102,10 +102,14 @@ def section(form: TableFormat, bucketizer: str, count: int = 20) -> Any:
     return SimpleNamespace(sink=SimpleNamespace(form=form), kind=IdKind(bucketizer=bucketizer), count=count, ids=1)
 
 
-def test_wide_rows_have_more_lanes_and_texts_that_all_of_them_hash_fewer():
-    def chosen(dim: int, bucketizer: str, rows: int = lane_choice.ITEM_ROWS, precision: str = "fp32") -> int:
-        return lane_choice.lanes_of(section(TableFormat(precision, dim), bucketizer), lanes=0, threads=64, rows=rows)
+def chosen(
+    dim: int, bucketizer: str, rows: int = lane_choice.ITEM_ROWS, precision: str = "fp32", count: int = 20, arch: str = ARCH
+) -> int:
+    with tvm.target.Target({"kind": "cuda", "arch": arch}, host="llvm"):
+        return lane_choice.lanes_of(section(TableFormat(precision, dim), bucketizer, count), lanes=0, threads=64, rows=rows)
 
+
+def test_wide_rows_have_more_lanes_and_texts_that_all_of_them_hash_fewer():
     by_number = [chosen(dim, "num_buckets") for dim in (4, 16, 64, 256)]
     assert by_number == sorted(by_number)
     assert by_number[0] == 1
@@ -114,6 +118,11 @@ def test_wide_rows_have_more_lanes_and_texts_that_all_of_them_hash_fewer():
     assert chosen(64, "num_buckets", precision="int4") < chosen(64, "num_buckets")
     assert chosen(64, "hash_farm", rows=1) == 16  # all pieces at once, where nobody else wants the threads
     assert lane_choice.lanes_of(SimpleNamespace(sink=None), lanes=0, threads=64, rows=1) == 1
+
+
+def test_a_gpu_of_fewer_processors_has_fewer_lanes_where_they_are_all_busy():
+    assert chosen(32, "num_buckets", count=4, arch="sm_86") < chosen(32, "num_buckets", count=4, arch="sm_90")
+    assert chosen(256, "num_buckets", rows=1, arch="sm_86") == chosen(256, "num_buckets", rows=1, arch="sm_90")
 
 
 def test_lanes_are_a_power_of_two_that_divides_the_threads():

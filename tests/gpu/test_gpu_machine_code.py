@@ -16,10 +16,14 @@ import pytest
 from kernels_of_models import kernels_of, together
 
 import tvm_rank
+from te_schedules.column_group.kernel import Knobs
+from te_schedules.gpu.dense_model import GpuDense
 from tvm_rank import code, zoo
+from tvm_rank.schedule import Schedule
 
 pytestmark = pytest.mark.skipif(shutil.which("ptxas") is None, reason="NVIDIA's CUDA toolkit is not installed")
 ARCHS = ("sm_80", "sm_90")
+SAME = Schedule(features=Knobs(lanes=2), gpu_dense=GpuDense(warps=8, small_rows=64, middle_rows=512))
 INLINE, CALLED = (f"#define RANK_FUNCTION static __device__ {how}" for how in ("__forceinline__", "__noinline__"))
 
 
@@ -32,7 +36,7 @@ def real_tools() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The CUDA source of each model; of the first one for each kind of GPU."""
+    """The CUDA source of each model; of the first one for each kind of GPU, without what is modelled for it."""
     found: dict[str, str] = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(code, "cubin", lambda source, arch: b"")  # noqa: ARG005
@@ -40,8 +44,10 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         patched.setattr(code, "llvm_ir", lambda executable: "")  # noqa: ARG005
         for name in zoo.MODELS:
             built = zoo.build(name, tmp_path_factory.mktemp(name))
-            for arch in ARCHS if not found else ARCHS[-1:]:
-                made = tvm_rank.compile(features=built.features, model=built.model, tables=built.tables, target=f"cuda-{arch}")
+            archs, tuning = (ARCHS[-1:], None) if found else (ARCHS, SAME)
+            for arch in archs:
+                brought = {"features": built.features, "model": built.model, "tables": built.tables}
+                made = tvm_rank.compile(**brought, target=f"cuda-{arch}", tuning=tuning)
                 assert found.setdefault(name, made.stages["cuda"]) == made.stages["cuda"], "the source is the same for all GPUs"
     return found
 
