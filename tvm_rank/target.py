@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvm_rank.errors import TargetError
+from tvm_rank.precision import AUTO
 
 if TYPE_CHECKING:
     import tvm
@@ -64,7 +65,7 @@ PRESETS: dict[str, Preset] = {
 CUDA = "cuda"
 GPUS = ("cuda-sm_80", "cuda-sm_90")  # others are taken too, by their compute capability
 ON_GPUS = ("fp32", "bf16", "fp16", "tf32")  # precisions of dense layers
-ONLY_ON_GPUS = ("fp16", "tf32")
+ON_CPUS = ("fp32", "bf16", "int8")
 _GPU_NAME = re.compile(r"cuda-(sm_\d{2,3})")
 
 
@@ -81,6 +82,11 @@ class ResolvedTarget:
     def is_gpu(self) -> bool:
         """Whether kernels run on a GPU."""
         return bool(self.tvm_target.kind.name == CUDA)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that dense layers can have."""
+        return ON_GPUS if self.is_gpu else ON_CPUS
 
 
 def resolve(target: object) -> ResolvedTarget:
@@ -128,7 +134,7 @@ def check_precision(target: ResolvedTarget, precision: Precision) -> None:
         raise TargetError(
             f"target {target.name!r}: precision {precision.dense!r} is not there for GPUs yet; take {', '.join(ON_GPUS)}, or compile for a CPU"
         )
-    if not target.is_gpu and precision.dense in ONLY_ON_GPUS:
+    if not target.is_gpu and precision.dense not in (*ON_CPUS, AUTO):
         raise TargetError(
             f"target {target.name!r}: dense layers in {precision.dense!r} are there for GPUs only ({' or '.join(GPUS)}); on a CPU take 'bf16', "
             "which has fewer digits and the range of fp32, or 'int8'"

@@ -54,7 +54,9 @@ def measured(bench: Callable[..., int], workload: zoo.Workload) -> pathlib.Path:
     """A run next to ONNX Runtime, as JSON; result.html and result.md lie beside it."""
     path = workload.folder.parent / "result.json"
     written = ["--json", path, "--html", path.with_suffix(".html"), "--markdown", path.with_suffix(".md")]
-    assert bench("--against", "onnxruntime", "--targets", "cpu,aarch64", "--threads", "1", *written) == 0
+    assert (
+        bench("--against", "onnxruntime", "--targets", "cpu,aarch64", "--precisions", "fp32,tf32", "--threads", "1", *written) == 0
+    )
     return path
 
 
@@ -98,6 +100,7 @@ def test_what_was_not_run_is_named(measured: pathlib.Path):
     why = {one.contestant: one.why for one in Results.load(measured).not_run}
     assert "this machine is" in why["tvm-rank aarch64"]
     assert "from raw fields it" in why["onnxruntime"]
+    assert "there layers are in fp32, bf16, int8" in why["tvm-rank cpu tf32"]
 
 
 def test_the_page_needs_no_other_file(measured: pathlib.Path):
@@ -148,7 +151,7 @@ def test_wrong_scores_are_never_timed(bench: Callable[..., int], workload: zoo.W
         (["--workloads", "no_such"], "workload 'no_such': is no folder; give one with fg.json, model.onnx"),
         (["--against", "caffe"], "baseline 'caffe': give onnxruntime, tensorflow, torch"),
         (["--against", "torch", "--baseline-python", "torch=/no/python"], "torch: /no/python cannot be started"),
-        (["--precisions", "fp8"], "precision 'fp8': give fp32, bf16, int8"),
+        (["--precisions", "fp8"], "precision 'fp8': give fp32, bf16, fp16, tf32, int8"),
         (["--targets", "cuda"], "name the GPU by its compute capability"),
         (["--compare", "/no/file.json"], "/no/file.json: cannot be compared with"),
     ],

@@ -22,6 +22,7 @@ from te_schedules.column_group.kernel import Knobs
 from te_schedules.trees import TreeKnobs
 from tvm_rank import zoo
 from tvm_rank.artifact import store
+from tvm_rank.bench.results import Results
 from tvm_rank.cli.main import main
 from tvm_rank.pipeline_gpu import is_for
 from tvm_rank.runtime.profile import profile
@@ -195,3 +196,25 @@ def test_nvidias_compiler_takes_the_kernels_of_an_artifact(artifact: pathlib.Pat
     real = [folder for folder in os.environ["PATH"].split(os.pathsep) if "emulator" not in folder]
     monkeypatch.setenv("PATH", os.pathsep.join(real))
     assert cubin(source, "sm_90").startswith(b"\x7fELF")
+
+
+def test_a_benchmark_measures_a_gpu(emulated_folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(emulated_folder))  # of the contestant's process
+    options = ["--rounds", "2", "--seconds", "0.01", "--requests", "2", "--no-ceilings", "--quiet", "--batch-sizes", "4"]
+    options += [
+        "--targets",
+        "cuda-sm_90",
+        "--precisions",
+        "tf32,int8",
+        "--folder",
+        str(tmp_path),
+        "--json",
+        str(tmp_path / "found.json"),
+    ]
+    assert main(["bench", "--workloads", "lr", *options]) == 0
+    results = Results.load(tmp_path / "found.json")
+    (own,) = results.measurements
+    assert (own.target, own.precision) == ("cuda-sm_90", "tf32")
+    assert own.p50_us > 0
+    assert {kernel.name for kernel in own.kernels} >= {"item_features"}
+    assert ["fp32, bf16, fp16, tf32" in one.why for one in results.not_run] == [True]

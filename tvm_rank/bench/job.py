@@ -151,6 +151,11 @@ class _Workload:
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             for precision in options.precisions:
+                if precision not in (fitting := resolved.precisions):
+                    self._leave_out(
+                        f"{ENGINE} {target} {precision}", f"there layers are in {', '.join(fitting)}; take that precision out"
+                    )
+                    continue
                 given = (self.files, folder, target, precision, self.say)
                 if on_server:
                     turns = len(read_requests(str(self.files.folder), options.requests, 1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tvm_rank.bench.contest import BASELINES
 from tvm_rank.errors import BenchError
 
-LIMITS = {"fp32": 1e-5, "bf16": 0.02, "int8": 0.05}  # of the difference of a score, by precision
+LIMITS = {"fp32": 1e-5, "bf16": 0.02, "fp16": 0.005, "tf32": 0.005, "int8": 0.05}  # of the difference of a score, by precision
 BASELINE_LIMIT = 1e-4
 HERE = "cpu"  # the target that is always this machine
 

@@ -47,7 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to measure (default: rank-bench-small)",
     )
     add("--targets", type=targets, default=("cpu",), metavar="TARGET,...", help="as of compile; those that cannot run are named")
-    add("--precisions", type=names, default=("fp32",), metavar="P,...", help="of dense layers: fp32, bf16, int8 (default: fp32)")
+    add(
+        "--precisions",
+        type=names,
+        default=("fp32",),
+        metavar="P,...",
+        help="of dense layers: fp32, bf16, int8; on GPUs fp32, bf16, fp16, tf32 (default: fp32)",
+    )
     add("--batch-sizes", type=counts, default=(64, 256, 1024), metavar="N,...", help="items of a request (default: 64,256,1024)")
     add("--threads", type=counts, default=(1,), metavar="T,...", help="threads of a request (default: 1)")
     add("--against", type=names, default=(), metavar="NAME,...", help="baselines: onnxruntime, tensorflow, torch")
@@ -58,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rounds", type=count, default=7, metavar="N", help="turns of each contestant (default: 7)")
     add("--seconds", type=seconds, default=0.4, metavar="S", help="length of a round (default: 0.4)")
     add("--requests", type=count, default=16, metavar="N", help="different requests, scored in turn (default: 16)")
-    add("--tolerance", type=_tolerance, metavar="X", help="of a score (default: 1e-5, bf16 0.02, int8 0.05)")
+    add("--tolerance", type=_tolerance, metavar="X", help="of a score (default: 1e-5, bf16 0.02, fp16 and tf32 0.005, int8 0.05)")
     add("--tables", choices=("mapped", "memory"), default="mapped", help="how the engine holds tables (default: mapped)")
     add("--folder", metavar="DIR", help="keep models and artifacts here, and use those that are there")
     add("--no-ceilings", action="store_true", help="do not measure what the machine can do at most")
