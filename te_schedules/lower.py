@@ -1,8 +1,8 @@
 """How kernels become machine code: the lowering of TIR for CPUs, registered with TVM under the name PIPELINE.
 
-It is TVM's own list for schedulable TIR with `import_once`, and without what kernels here never need on a CPU (warps, shared memory, asynchronous copies,
-small floats, software pipelines), and without what LLVM does again and faster: common subexpressions, hoisting of conditions, dead
-code. On a feature kernel, with hundreds of small local buffers, those passes took longer than LLVM itself, and
+It is TVM's own list for schedulable TIR with `import_once`, and without what kernels here never need on a CPU (warps, shared memory,
+asynchronous copies, small floats, software pipelines), and without what LLVM does again and faster: common subexpressions, hoisting of
+conditions, dead code. On a feature kernel, with hundreds of small local buffers, those passes took longer than LLVM itself, and
 CompactBufferAllocation, which has no block to compact there, took seconds.
 """
 

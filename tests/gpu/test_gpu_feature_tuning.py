@@ -3,6 +3,7 @@ GPU."""
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -134,6 +135,13 @@ def test_items_of_a_store_are_packed_as_fields(server: Tracker, tmp_path: pathli
     got = [float(x) if valid >> k & 1 else None for k, x in enumerate(numbers)]
     assert got == [*(known[k] for k in (0, 3, 39, 1, 2)), None]
     assert timed(task, server, tmp_path, task.default).error == ""
+    for wrong, message in (
+        (ids.rename_columns(["id"]), "column 'key' is missing"),
+        (pa.table({"key": ["a"]}), "cannot be read as int64"),
+    ):
+        packer = dataclasses.replace(task.packer, data=RequestData.of(dataclasses.replace(requests, items=wrong)))
+        with pytest.raises(tvm_rank.TuningError, match=message):
+            packer.packed(0, 2, of_items=True)
     kept = tvm_rank.compile(**BROUGHT, items=model.items("number"), item_key="key", materialize="ids")
     assert "servers do not have" in Model.of(kept).not_packed()
 

@@ -20,7 +20,7 @@ from te_schedules.replay import FIRST
 from tvm_rank.artifact.manifest import Manifest
 from tvm_rank.errors import InputError, TuningError
 from tvm_rank.host.stage import ITEM, REQUEST
-from tvm_rank.runtime.columns import Table
+from tvm_rank.runtime.columns import Table, as_columns, find_column
 from tvm_rank.runtime.host_columns import open_host, with_host_columns
 from tvm_rank.runtime.read_side import read_side
 from tvm_rank.runtime.request_tables import tables_of
@@ -70,8 +70,11 @@ class Packer:
         """The fields of items of the store, whose ids are given; of those that it does not have, nulls."""
         assert self.items is not None
         (entry,) = self.manifest.store
-        keys = self.items[entry.key]
-        rows = pc.index_in(given.column(entry.key).cast(keys.type), keys)
+        ids, keys = find_column(as_columns(given, "items")[0], entry.key, "items"), self.items[entry.key]
+        try:
+            rows = pc.index_in(ids.cast(keys.type), keys)
+        except pa.ArrowException as error:
+            raise InputError(f"item ids ({entry.key!r}): cannot be read as {keys.type} ({error})") from error
         return {name: column.take(rows) for name, column in self.items.items()}
 
 
