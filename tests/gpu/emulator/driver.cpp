@@ -1,6 +1,8 @@
 // CUDA's driver and runtime for a machine without a GPU, as far as TVM's CUDA runtime calls them. The "machine code" that it loads is a
-// shared library (see nvcc.py), whose kernels it calls for one thread after the other, or in turn where they wait for each other. Device memory can be touched by kernels and copies
-// only: host code that follows an address of the device ends with a fault, as it would next to a GPU.
+// shared library (see nvcc.py), whose kernels it calls for one thread after the other (from the last to the first in every other launch), or
+// in turn where they wait for each other. Device memory can be touched by kernels and copies only: host code that follows an address of the
+// device ends with a fault, as it would next to a GPU. Stricter than a GPU: memory that was not written is full of NaNs, and what reads or
+// writes beyond the end of an allocation (rounded to 256 bytes, where they begin), or shortly in front of it, ends with a fault.
 #include <dlfcn.h>
 #include <elf.h>
 #include <sys/mman.h>
@@ -19,10 +21,11 @@
 #include "block.h"
 
 namespace {
-constexpr size_t kMemory = size_t(8) << 30, kPage = 4096;
+constexpr size_t kMemory = size_t(8) << 30, kPage = 4096, kAligned = 256;
 std::recursive_mutex lock;
 int open_depth = 0;
 char* memory = nullptr;
+int nothing = -1;  // an empty file: its pages cannot be touched, whatever is allowed
 size_t used = 0;
 std::multimap<size_t, void*> released;
 std::map<void*, size_t> sizes;
@@ -107,19 +110,26 @@ int cudaMemGetInfo(size_t* free, size_t* total) {
   return 0;
 }
 int cudaMalloc(void** out, size_t size) {
-  std::lock_guard<std::recursive_mutex> guard(lock);
-  if (!memory) memory = (char*)mmap(nullptr, kMemory, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  size = (size + kPage - 1) / kPage * kPage;
+  Open open;
+  if (!memory) {
+    memory = (char*)mmap(nullptr, kMemory, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    nothing = memfd_create("nothing", 0);
+  }
+  size = (size + kAligned - 1) / kAligned * kAligned;
   if (auto found = released.find(size); found != released.end()) {
     *out = found->second;
     released.erase(found);
-    return 0;
+  } else {
+    size_t pages = (size + kPage - 1) / kPage * kPage;
+    if (used + pages + kPage > kMemory) return 2;
+    used += pages + kPage;
+    char* end = memory + used - kPage;
+    mmap(end, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, nothing, 0);
+    *out = end - size;
+    sizes[*out] = size;
+    Protect(PROT_READ | PROT_WRITE);
   }
-  if (used + size > kMemory) return 2;
-  *out = memory + used;
-  used += size;
-  sizes[*out] = size;
-  if (open_depth) Protect(PROT_READ | PROT_WRITE);
+  memset(*out, 0xFF, size);
   return 0;
 }
 int cudaFree(void* p) {
@@ -220,21 +230,24 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
   ++launches;
   Index &b = *kernel->block;
   Launch launch{kernel, arguments, config->block};
+  const bool backwards = launches % 2 == 0;
   int turn = 0;
   for (b.z = 0; b.z < config->grid[2]; ++b.z)
     for (b.y = 0; b.y < config->grid[1]; ++b.y)
-      for (b.x = 0; b.x < config->grid[0]; ++b.x) {
+      for (unsigned block = 0; block < config->grid[0]; ++block) {
+        b.x = backwards ? config->grid[0] - 1 - block : block;
         if (kernel->waits) {
           block_of_threads.Run(threads, RunThread, EnterThread, &launch, ++turn % 2 == 0);
           continue;
         }
         for (int thread = 0; thread < threads; ++thread) {
-          launch.At(thread);
+          launch.At(backwards ? threads - 1 - thread : thread);
           kernel->call(arguments);
         }
       }
   return 0;
-}int cudaGraphLaunch(void* graph, void* stream) {
+}
+int cudaGraphLaunch(void* graph, void* stream) {
   if (IsCaptured(stream)) return Break(stream);
   ++graph_launches;
   for (Work& work : *(Graph*)graph) {

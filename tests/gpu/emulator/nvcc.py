@@ -44,6 +44,7 @@ def main() -> int:
         "-ffp-contract=off",
         "-fno-strict-aliasing",
         "-fsanitize=alignment",  # a GPU ends a kernel that reads a number at an address that is no multiple of its size
+        "-fsanitize=shift-exponent",  # shifts by more than all bits give something else there
         "-fsanitize-undefined-trap-on-error",
         "-fPIC",
         "-shared",
