@@ -62,12 +62,11 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FeatureTask:
-    """The kernel of the features of one side."""
+class FeatureKernel:
+    """What tasks of the kernel of the features of one side have in common, wherever it is measured."""
 
     kernel: SideKernel
     knobs: Knobs
-    place: Place
     calls: int = 1
     operator: str = FEATURES
 
@@ -80,24 +79,42 @@ class FeatureTask:
         return dataclasses.asdict(self.knobs)
 
     @property
+    def is_of_items(self) -> bool:
+        """Whether its rows are items; else it has one, the request's."""
+        return self.kernel.name == ITEM_KERNEL
+
+    def shapes(self, choice: Choice, _rows: int) -> Shapes:
+        return [[INTERMEDIATES.index(choice["intermediates"])]]
+
+    def write_constants(self, folder: pathlib.Path) -> list[list[str]]:
+        """For each of CONSTANTS the files of its values, one for each form of the kernel."""
+        files: list[list[str]] = [[] for _ in CONSTANTS]
+        for form in INTERMEDIATES:
+            layout = self.kernel.lowered(dataclasses.replace(self.knobs, intermediates=form)).layout
+            for names, constant in zip(files, CONSTANTS, strict=True):
+                names.append(f"{constant}_{form}.npy")
+                np.save(folder / names[-1], getattr(layout, constant))
+        return files
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureTask(FeatureKernel):
+    """It is measured inside of requests that wait in front of it."""
+
+    place: Place
+
+    @property
     def space(self) -> Mapping[str, Sequence[Any]]:
-        return feature_space(is_of_items=self.kernel.name == ITEM_KERNEL, threads=self.place.threads)
+        return feature_space(is_of_items=self.is_of_items, threads=self.place.threads)
 
     def module(self, choice: Choice) -> tvm.IRModule:
         lowered = self.kernel.lowered(Knobs(**choice))
         return kernel_module(lowered.prim_func(self.kernel.name), prim_funcs(procedures_of(lowered.columns)))
 
-    def shapes(self, choice: Choice, _rows: int) -> Shapes:
-        return [[INTERMEDIATES.index(choice["intermediates"])]]
-
     def record(self, folder: pathlib.Path, rows: int) -> None:
-        files: dict[int, list[str]] = {}
-        for form in INTERMEDIATES:
-            lowered = self.kernel.lowered(dataclasses.replace(self.knobs, intermediates=form))
-            for place, name in enumerate(CONSTANTS, FIRST_CONSTANT):
-                np.save(folder / f"{name}_{form}.npy", getattr(lowered.layout, name))
-                files.setdefault(place, []).append(f"{name}_{form}.npy")
-        self.place.record(folder, rows, kernel=self.kernel.name, constants=files, outputs=len(lowered.outputs))
+        constants = dict(enumerate(self.write_constants(folder), FIRST_CONSTANT))
+        outputs = len(self.kernel.lowered(self.knobs).outputs)
+        self.place.record(folder, rows, kernel=self.kernel.name, constants=constants, outputs=outputs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

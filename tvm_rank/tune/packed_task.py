@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import pathlib
 from collections.abc import Container, Mapping, Sequence
@@ -15,8 +14,8 @@ import tvm
 from tvm import relax
 
 from relay_passes.graph import op_name
-from relay_passes.lower_columns import SideKernel, side_kernels
-from te_schedules.column_group.kernel import INTERMEDIATES, Argument, Knobs
+from relay_passes.lower_columns import side_kernels
+from te_schedules.column_group.kernel import Argument, Knobs
 from te_schedules.feature.kind import procedures_of
 from te_schedules.procedure import prim_funcs
 from te_schedules.replay import fill_table, place_columns
@@ -28,39 +27,23 @@ from te_schedules.trees.op import forest_of
 from tvm_rank.ops.table_rows import PAD_BYTES
 from tvm_rank.target import ResolvedTarget
 from tvm_rank.tune.calls import ARGUMENTS, ARRAY, FILL, OUTPUT, PLACE
-from tvm_rank.tune.live_task import CONSTANTS, FEATURES, ITEM_KERNEL, feature_space
+from tvm_rank.tune.live_task import FeatureKernel, feature_space
 from tvm_rank.tune.packed import REQUESTS, Packer
 from tvm_rank.tune.records import Choice
 from tvm_rank.tune.task import Shapes, Task, kernel_module
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PackedFeatureTask:
-    """The kernel of the features of one side, on tables whose rows are made where it runs."""
+class PackedFeatureTask(FeatureKernel):
+    """It is measured on packed requests, and tables whose rows are made where it runs."""
 
-    kernel: SideKernel
-    knobs: Knobs
     packer: Packer
     target: ResolvedTarget
     threads: int
-    calls: int = 1
-    operator: str = FEATURES
-
-    @functools.cached_property
-    def name(self) -> str:
-        return self.kernel.key
-
-    @property
-    def default(self) -> Choice:
-        return dataclasses.asdict(self.knobs)
-
-    @property
-    def _is_of_items(self) -> bool:
-        return self.kernel.name == ITEM_KERNEL
 
     @property
     def space(self) -> Mapping[str, Sequence[Any]]:
-        return Knobs.gpu_space() if self.target.is_gpu else feature_space(is_of_items=self._is_of_items, threads=self.threads)
+        return Knobs.gpu_space() if self.target.is_gpu else feature_space(is_of_items=self.is_of_items, threads=self.threads)
 
     def module(self, choice: Choice) -> tvm.IRModule:
         with self.target.tvm_target:
@@ -72,27 +55,17 @@ class PackedFeatureTask:
             beside = {**prim_funcs(procedures_of(lowered.columns)), PLACE: place_columns(PLACE), **fills}
         return kernel_module(func, beside)
 
-    def shapes(self, choice: Choice, _rows: int) -> Shapes:
-        return [[INTERMEDIATES.index(choice["intermediates"])]]
-
     def record(self, folder: pathlib.Path, rows: int) -> None:
-        count = rows if self._is_of_items else 1
-        files: list[list[str]] = [[] for _ in CONSTANTS]
-        for form in INTERMEDIATES:
-            lowered = self.kernel.lowered(dataclasses.replace(self.knobs, intermediates=form))
-            for place, name in enumerate(CONSTANTS):
-                np.save(folder / f"{name}_{form}.npy", getattr(lowered.layout, name))
-                files[place].append(f"{name}_{form}.npy")
+        lowered, count = self.kernel.lowered(self.knobs), rows if self.is_of_items else 1
         requests = []
         for number in range(REQUESTS):
-            words, memory = self.packer.packed(number, rows, of_items=self._is_of_items)
             requests.append([f"words_{number}.npy", f"memory_{number}.npy"])
-            for name, array in zip(requests[-1], (words, memory), strict=True):
+            for name, array in zip(requests[-1], self.packer.packed(number, rows, of_items=self.is_of_items), strict=True):
                 np.save(folder / name, array)
         entries = {
             "requests": requests,
-            "constants": files,
-            "tables": [[[rows_, width], dtype] for rows_, width, dtype in _tables(lowered.inputs(PAD_BYTES))],
+            "constants": self.write_constants(folder),
+            "tables": [[[table_rows, width], dtype] for table_rows, width, dtype in _tables(lowered.inputs(PAD_BYTES))],
             "outputs": [[[count if extent == "rows" else extent for extent in one.shape], one.dtype] for one in lowered.outputs],
         }
         (folder / ARGUMENTS).write_text(json.dumps(entries), encoding="utf-8")
