@@ -105,6 +105,9 @@ def test_the_artifact_is_not_loaded_for_another_device_or_gpu(artifact: pathlib.
     monkeypatch.setenv("EMULATED_GPUS", "0")
     with pytest.raises(tvm_rank.ArtifactError, match="no GPU that the driver can use"):
         tvm_rank.load(artifact)
+    monkeypatch.setenv("EMULATED_OLD_DRIVER", "1")
+    with pytest.raises(tvm_rank.ArtifactError, match=r"error 35 of CUDA\); the driver is for CUDA 12\.2, wanted for CUDA 13\.0"):
+        tvm_rank.load(artifact)
 
 
 def test_a_machine_without_the_driver_refuses_it(artifact: pathlib.Path, fresh_python: Callable[..., str]):

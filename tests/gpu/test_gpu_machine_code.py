@@ -19,6 +19,7 @@ import tvm_rank
 from te_schedules.column_group.kernel import Knobs
 from te_schedules.gpu.dense_model import GpuDense
 from tvm_rank import code, zoo
+from tvm_rank.runtime import machine_code
 from tvm_rank.schedule import Schedule
 
 pytestmark = pytest.mark.skipif(shutil.which("ptxas") is None, reason="NVIDIA's CUDA toolkit is not installed")
@@ -84,3 +85,35 @@ def test_every_kernel_of_the_zoo_becomes_machine_code(assembly: pathlib.Path, re
     out = assembly.with_suffix(f".{arch}")
     subprocess.run(["ptxas", "-O0", f"-arch={arch}", "-o", out, assembly], env=real_tools, check=True)
     assert out.read_bytes().startswith(b"\x7fELF")
+
+
+def test_what_the_compiler_wrote_down_is_read(real_tools: dict[str, str], tmp_path: pathlib.Path):
+    """A stack of 4,000 bytes that is read at a place known to the thread alone, and `malloc`."""
+    stack = """
+extern "C" __global__ void stack(int* p) {
+  int place[1000];
+  for (int k = 0; k < 1000; ++k) place[k] = p[k];
+  for (int k = 0; k < 1000; ++k) place[p[k + 1000]] += k;
+  p[0] = place[p[1]];
+}
+"""
+    heap = 'extern "C" __global__ void heap(int** p) { p[0] = (int*)malloc(8); }'
+    for name, source in (("stack", stack), ("both", stack + heap)):
+        path = tmp_path / f"{name}.cu"
+        path.write_text(source)
+        subprocess.run(["nvcc", "-cubin", "-arch=sm_90", "-o", path.with_suffix(".cubin"), path], env=real_tools, check=True)
+    both, alone = (machine_code.read(tmp_path / f"{name}.cubin") for name in ("both", "stack"))
+    assert (both.functions, both.takes_memory) == ({"stack", "heap"}, True)
+    assert (alone.functions, alone.takes_memory) == ({"stack"}, False)
+    assert 4000 <= alone.stack_bytes < 4200
+    assert 0 < alone.registers < 256
+
+
+@pytest.mark.parametrize("keep", [0, 3, 60, 200, 1000])
+def test_machine_code_that_is_cut_is_refused(real_tools: dict[str, str], tmp_path: pathlib.Path, keep: int):
+    source, code = tmp_path / "kernel.cu", tmp_path / "kernels.cubin"
+    source.write_text('extern "C" __global__ void one(int* p) { p[0] = 1; }')
+    subprocess.run(["nvcc", "-cubin", "-arch=sm_90", "-o", code, source], env=real_tools, check=True)
+    code.write_bytes(code.read_bytes()[:keep])
+    with pytest.raises(tvm_rank.ArtifactError, match=r"no machine code of a GPU .*compile the artifact again"):
+        machine_code.read(code)

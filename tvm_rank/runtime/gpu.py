@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tvm_rank.errors import ArtifactError
+from tvm_rank.errors import ArtifactError, RankError
 from tvm_rank.ops.table_rows import PAD_BYTES
 from tvm_rank.runtime import cuda, tvm_runtime
 from tvm_rank.runtime.cuda import Stream
@@ -33,9 +33,6 @@ CUDA, CUDA_HOST = 2, 3  # DLPack's device types
 FIRST_BYTES = 1 << 20
 PART_BYTES = 64  # each part of a request begins at a multiple of so many
 INDEX_WORD, ROWS_WORD = 2, 14  # of a descriptor
-HEAP_BYTES = 512 << 20  # of the device, from which threads take memory whose size they find out
-_HEAP_LIMIT = 2  # cudaLimitMallocHeapSize
-_MAJOR, _MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, Minor
 KERNELS = "kernels.cubin"  # the file of machine code
 _NOTHING = "vm.builtin.make_tuple"  # of TVM, which takes any arguments and does next to nothing
 _CALLBACK = "tvm_callback_cuda_compile"
@@ -65,15 +62,9 @@ def capability() -> tuple[int, str]:
     """(the compute capability of the first GPU, such as 90, "") or (0, why there is none that can be used)."""
     try:
         tvm_runtime.load_cuda()
-        cudart = cuda.library()
+        return cuda.capability()
     except OSError as error:
         return 0, f"NVIDIA's driver or runtime is not here ({error})"
-    count, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    if cudart.cudaGetDeviceCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return 0, "this machine has no GPU that the driver can use"
-    cudart.cudaDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
-    cudart.cudaDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
-    return 10 * major.value + minor.value, ""
 
 
 def runs(wanted: str, here: int) -> bool:
@@ -115,6 +106,10 @@ class GpuMachine:
     these are off. One call at a time."""
 
     def __init__(self, library: Any, *, graphs: bool = True):
+        with cuda.CAPTURING, cuda.FirstDevice():
+            self._make(library, graphs)
+
+    def _make(self, library: Any, graphs: bool) -> None:
         import tvm_ffi
 
         machine = library["vm_load_executable"]()
@@ -123,8 +118,6 @@ class GpuMachine:
         self._check, self._pack = (kernel(library, name) for name in ("check_columns", "pack_columns"))
         self._functions, self._nothing = _Functions(), tvm_ffi.get_global_func(_NOTHING)
         self._here, self._on_stream = tvm_ffi.device(CUDA, 0), tvm_ffi.use_raw_stream
-        cuda.library().cudaDeviceSetLimit(_HEAP_LIMIT, HEAP_BYTES)  # refused when kernels have used the heap: then it is set
-        cuda.library().cudaGetLastError()
         self._stream, self._is_watched = Stream(), False
         self._results = Results(self._pinned)
         self._graphs = Graphs(self._pinned, self._set_hook, is_on=graphs)
@@ -149,7 +142,7 @@ class GpuMachine:
         """Call the hook before and after each kernel, when the GPU has done all that it was given. Meanwhile no graph is used."""
 
         def waiting(*given: Any) -> int:
-            cuda.wait()
+            self._stream.wait()
             return hook(*given)
 
         self._is_watched = True
@@ -168,7 +161,11 @@ class GpuMachine:
 
     def run(self, tables: Sequence[np.ndarray], rows: Rows, fields: Fields | None, arrays: Sequence[Any]) -> list[np.ndarray]:
         """What `main` gives, as arrays of the host. tables: descriptors of both sides, which have been checked · fields: of the items, where
-        a store has them · arrays: what a store computed ahead, and stacked tables."""
+        a store has them · arrays: what a store computed ahead, and stacked tables. Raises RankError for an error of the GPU."""
+        with cuda.FirstDevice():
+            return self._run(tables, rows, fields, arrays)
+
+    def _run(self, tables: Sequence[np.ndarray], rows: Rows, fields: Fields | None, arrays: Sequence[Any]) -> list[np.ndarray]:
         places, count = self._copied(tables, rows, fields), rows.items
 
         def call(stream: Stream) -> Sequence[Any]:
@@ -177,7 +174,10 @@ class GpuMachine:
             views = [DeviceView(_address(self._device) + place, shape, dtype, CUDA) for shape, dtype, place in parts]
             of_items = views[2:] if fields is None or fields.is_read else views[2:3]
             with self._on_stream(self._here, stream.handle):
-                return [*self._main(*(v.tensor for v in views[:2]), rows.shape, *(v.tensor for v in of_items), *arrays)]
+                try:
+                    return [*self._main(*(v.tensor for v in views[:2]), rows.shape, *(v.tensor for v in of_items), *arrays)]
+                except Exception as error:
+                    raise RankError(f"a kernel failed: {cuda.told(error)}") from None  # TVM's message has all of the source
 
         graph = None if self._is_watched else self._graphs.of((rows.requests, count), call)
         if graph is not None:
@@ -237,7 +237,7 @@ def empty(shape: Sequence[int], dtype: str) -> Any:
 
 
 def copy(source: Any, target: Any) -> None:
-    """Copy a tensor into one of the same size; `cuda.wait` for it."""
+    """Copy a tensor into one of the same size; wait for it on the default stream."""
     _Functions().copy(source, target)
 
 

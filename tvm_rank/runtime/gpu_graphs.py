@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from tvm_rank.runtime.cuda import Capture, Graph, Stream
+from tvm_rank.runtime.cuda import CAPTURING, Capture, Graph, Stream
 
 KEPT = 16  # graphs of a machine
 WATCHED = 64  # shapes whose requests are counted
 IDLE = 256  # requests without a graph, behind which another may have its place
 CAPTURED_AT = 3  # the request of a shape that becomes a graph
+MOST_FAILURES = 3  # one behind the other, of making a graph: others may wait for the whole device meanwhile, which ends it
 _ALLOCATION = "vm.builtin.alloc_storage"
 Shape = tuple[int, int]  # R, N
 
@@ -82,6 +83,7 @@ class Graphs:
         self._graphs: collections.OrderedDict[Shape, Captured] = collections.OrderedDict()
         self._seen: collections.OrderedDict[Shape, int] = collections.OrderedDict()
         self._number = 0  # of requests
+        self._failures = 0
 
     def clear(self) -> None:
         """Forget all: what they read has moved."""
@@ -105,14 +107,21 @@ class Graphs:
         try:
             found = self._captured(call)
         except Exception as error:  # whatever it is, the kernels can be launched one by one, and say it again if it is theirs
+            self._failed(shape, error)
+            return None
+        self._graphs[shape], found.used, self._failures = found, self._number, 0
+        return found
+
+    def _failed(self, shape: Shape, error: Exception) -> None:
+        """Try it again when the shape was seen as often once more, but not for ever."""
+        self._seen[shape] = 0
+        self._failures += 1
+        if self._failures == MOST_FAILURES:
             warnings.warn(
-                f"no CUDA graph can be made of a request ({error}); kernels are launched one by one", RuntimeWarning, stacklevel=2
+                f"no CUDA graph can be made of a request ({error}); kernels are launched one by one", RuntimeWarning, stacklevel=3
             )
             self.is_on = False
             self.clear()
-            return None
-        self._graphs[shape], found.used = found, self._number
-        return found
 
     def _has_room(self) -> bool:
         """Whether there may be one more; the oldest makes place when it was idle for long, so that shapes in turn do not chase each other."""
@@ -132,13 +141,14 @@ class Graphs:
                 memory.append(result)
             return 0
 
-        results, capture = Results(self._empty), Capture()
-        self._set_hook(keep)
-        try:
-            results.ask(call(capture), capture)
-        except BaseException:
-            capture.give_up()
-            raise
-        finally:
-            self._set_hook(None)
-        return Captured(capture.end(), results, memory)
+        with CAPTURING:
+            results, capture = Results(self._empty), Capture()
+            self._set_hook(keep)
+            try:
+                results.ask(call(capture), capture)
+            except BaseException:
+                capture.give_up()
+                raise
+            finally:
+                self._set_hook(None)
+            return Captured(capture.end(), results, memory)

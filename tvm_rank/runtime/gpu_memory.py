@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import bisect
 import pathlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tvm_rank.errors import ArtifactError
-from tvm_rank.runtime import cuda, gpu
+from tvm_rank.runtime import cuda, gpu, machine_code
 from tvm_rank.runtime.columns import ADDRESSES, WORDS
 from tvm_rank.runtime.device_view import DeviceView
 from tvm_rank.runtime.item_store import ItemStore
@@ -25,6 +26,7 @@ from tvm_rank.runtime.library import CPU, kernel
 
 ALIGN = 256  # bytes
 BEHIND = 64  # readable bytes behind the last buffer
+HEAP_BYTES = 512 << 20  # from which threads take memory whose size they find out
 INDEX = 2  # the word of a descriptor that leads to the rows
 LEAST_ADDRESS = 4096  # below it a word is none: 1 says that a map has values, which are no bytes
 
@@ -46,13 +48,15 @@ class OnGpu:
         columns = _Buffers(buffers)
         values = 0 if store is None else sum(value.nbytes for value in store.values)
         sizes = {"tables": sum(file.nbytes for file in files) - values, "item store": values + (columns.size if store else 0)}
-        check_room(sizes | {"heap of kernels": gpu.HEAP_BYTES, "requests": gpu.FIRST_BYTES}, str(folder))
-        self.arrays = [gpu.on_device(file) for file in files]
-        self._store, self._columns = store, columns
-        if store is not None:
-            self._words = columns.placed(store.words, str(folder))
-            self._find: Callable[..., Any] = kernel(library, "find_rows")
-        cuda.wait()
+        self._store = store
+        with cuda.CAPTURING, cuda.FirstDevice():
+            check_room(sizes | _of_kernels(folder) | {"requests": gpu.FIRST_BYTES}, str(folder))
+            self.arrays = [gpu.on_device(file) for file in files]
+            if store is not None:
+                self._words = columns.placed(store.words, str(folder))
+                self._columns = columns
+                self._find: Callable[..., Any] = kernel(library, "find_rows")
+            cuda.Stream().wait()
 
     def found(self, ids: np.ndarray, count: int) -> Fields:
         """The fields of these items. ids: the descriptor (1, WORDS) of the keys of a request, which has been checked."""
@@ -60,6 +64,20 @@ class OnGpu:
         rows = np.empty(count, np.int32)
         self._find(ids, self._store.keys, self._store.slots, rows)
         return Fields(self._words, rows, bool(self._store.values))
+
+
+def _of_kernels(folder: pathlib.Path) -> dict[str, int]:
+    """What kernels of the artifact take beside its data: the driver has a stack for each thread that can be there at the same time, of the
+    size that the largest kernel wants, and CUDA a heap from the first code on that uses it."""
+    code = machine_code.read(folder / "host" / gpu.KERNELS)
+    if code.takes_memory and (there := cuda.heap(HEAP_BYTES)) < HEAP_BYTES:
+        warnings.warn(
+            f"threads of kernels can take {there:,} bytes together, {HEAP_BYTES:,} were wanted: other code that uses the GPU's heap was "
+            "loaded before; requests with long values may be refused, load the artifact first",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    return {"heap of kernels": HEAP_BYTES * code.takes_memory, "stacks of kernels": code.stack_bytes * cuda.threads()}
 
 
 def check_room(sizes: Mapping[str, int], where: str) -> None:

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -77,7 +78,12 @@ struct Stream {
   Graph work;
 };
 long long graph_launches = 0;
-int captures = 0;  // that are open: nothing is given to the default stream meanwhile
+std::vector<Stream*> captured;  // those that capture now
+thread_local int capturing = 0;  // of them, by this thread: it gives nothing to the default stream meanwhile, which the graph would lack
+thread_local int device = 0;
+size_t heap = 8 << 20;
+// What is done on the default stream of another device than the first one would not wait for what is done there.
+bool IsElsewhere(void* stream) { return !stream && device != 0; }
 bool IsCaptured(void* stream) { return stream && ((Stream*)stream)->is_captured; }
 int Break(void* stream) {  // something that a captured stream cannot do
   ((Stream*)stream)->is_broken = true;
@@ -86,21 +92,30 @@ int Break(void* stream) {  // something that a captured stream cannot do
 }  // namespace
 
 extern "C" {
+int emulated_lost = 0;  // the error of a kernel, which all calls behind it give too
 long long emulated_launches() { return launches; }
 long long emulated_copies() { return copies; }
 long long emulated_graphs() { return graph_launches; }
 
-int cudaGetDeviceCount(int* count) { *count = getenv("EMULATED_GPUS") ? atoi(getenv("EMULATED_GPUS")) : 1; return 0; }
-int cudaGetDevice(int* device) { *device = 0; return 0; }
-int cudaDriverGetVersion(int* version) { *version = 13000; return 0; }
+int cudaGetDeviceCount(int* count) {
+  *count = getenv("EMULATED_GPUS") ? atoi(getenv("EMULATED_GPUS")) : 1;
+  return getenv("EMULATED_OLD_DRIVER") ? 35 : 0;
+}
+int cudaGetDevice(int* now) { *now = device; return 0; }
+int cudaDriverGetVersion(int* version) { *version = getenv("EMULATED_OLD_DRIVER") ? 12020 : 13000; return 0; }
 int cudaRuntimeGetVersion(int* version) { *version = 13000; return 0; }
-int cudaDeviceSynchronize() { return 0; }
-int cudaSetDevice(int) { return 0; }
-int cudaDeviceSetLimit(int, size_t) { return 0; }
+int cudaDeviceSynchronize() {
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  for (Stream* stream : captured) Break(stream);
+  return captured.empty() ? 0 : 900;
+}
+int cudaSetDevice(int to) { device = to; return 0; }
+int cudaDeviceSetLimit(int limit, size_t size) { return limit == 2 && !getenv("EMULATED_HEAP_IS_FIXED") ? heap = size, 0 : 1; }
+int cudaDeviceGetLimit(size_t* size, int) { *size = heap; return 0; }
 int cudaDeviceGetAttribute(int* value, int attribute, int) {
   const char* arch = getenv("EMULATED_SM");
   int sm = arch ? atoi(arch) : 90;
-  *value = attribute == 75 ? sm / 10 : attribute == 76 ? sm % 10 : attribute == 10 ? 32 : attribute == 1 ? 1024 : 0;
+  *value = attribute == 75 ? sm / 10 : attribute == 76 ? sm % 10 : attribute == 10 ? 32 : attribute == 1 ? 1024 : attribute == 16 ? 132 : attribute == 39 ? 2048 : 0;
   return 0;
 }
 int cudaGetDeviceProperties(void* properties, int) { strcpy((char*)properties, "emulated"); return 0; }
@@ -144,7 +159,8 @@ int cudaMemcpyAsync(void* to, const void* from, size_t size, int, void* stream) 
     ((Stream*)stream)->work.push_back({{}, nullptr, {}, to, (void*)from, size});
     return 0;
   }
-  if (captures && !stream) return 906;
+  if (IsElsewhere(stream)) return 400;
+  if (capturing && !stream) return 906;
   Open open;
   ++copies;
   memmove(to, from, size);
@@ -154,18 +170,20 @@ int cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t size, void*
 int cudaStreamCreate(void** s) { *s = new Stream; return 0; }
 int cudaStreamCreateWithFlags(void** s, unsigned) { *s = new Stream; return 0; }
 int cudaStreamDestroy(void* s) { delete (Stream*)s; return 0; }
-int cudaStreamSynchronize(void* s) { return IsCaptured(s) ? Break(s) : 0; }
+int cudaStreamSynchronize(void* s) { return IsCaptured(s) ? Break(s) : IsElsewhere(s) ? 400 : emulated_lost; }
 int cudaStreamWaitEvent(void*, void*, unsigned) { return 0; }
 int cudaStreamBeginCapture(void* s, int mode) {
   if (!s || mode != 2 || IsCaptured(s) || getenv("EMULATED_NO_GRAPHS")) return 801;
   Stream& stream = *(Stream*)s;
-  ++captures, stream.is_captured = true, stream.is_broken = false, stream.work.clear();
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  ++capturing, captured.push_back(&stream), stream.is_captured = true, stream.is_broken = false, stream.work.clear();
   return 0;
 }
 int cudaStreamEndCapture(void* s, void** graph) {
   if (!IsCaptured(s)) return 1;
   Stream& stream = *(Stream*)s;
-  --captures, stream.is_captured = false;
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  --capturing, captured.erase(std::find(captured.begin(), captured.end(), &stream)), stream.is_captured = false;
   *graph = stream.is_broken ? nullptr : new Graph(stream.work);
   return stream.is_broken ? 901 : 0;
 }
@@ -225,7 +243,9 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
     ((Stream*)config->stream)->work.push_back({*config, kernel, kept, nullptr, nullptr, 0});
     return 0;
   }
-  if (captures && !config->stream) return 906;
+  if (capturing && !config->stream) return 906;
+  if (IsElsewhere(config->stream)) return 400;
+  if (getenv("EMULATED_LAUNCH_ERROR")) return emulated_lost = atoi(getenv("EMULATED_LAUNCH_ERROR"));
   Open open;
   ++launches;
   Index &b = *kernel->block;

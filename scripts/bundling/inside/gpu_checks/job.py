@@ -19,7 +19,8 @@ from typing import Any
 from gpu_checks.text import text_of
 
 WRONG, USE, NO_GPU, INTERRUPTED = 1, 2, 3, 130
-MOST_STDERR = 4000  # characters of it that the JSON keeps
+MOST_STDERR = 4000  # characters of it that the JSON keeps, half of them the first
+MOST_LINE = 500
 JSON, TEXT = "results.json", "results.txt"
 
 
@@ -139,7 +140,7 @@ def _result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
         except (ValueError, IndexError):
             pass
     lines = done.stderr.strip().splitlines()
-    return {
-        "failed": f"exit status {done.returncode}: {lines[-1] if lines else 'without a word'}",
-        "stderr": done.stderr[-MOST_STDERR:],
-    }
+    said = done.stderr
+    if len(said) > MOST_STDERR:
+        said = f"{said[: MOST_STDERR // 2]}\n...\n{said[-MOST_STDERR // 2 :]}"
+    return {"failed": f"exit status {done.returncode}: {lines[-1][:MOST_LINE] if lines else 'without a word'}", "stderr": said}
