@@ -23,10 +23,13 @@ KERNELS = textwrap.dedent("""
     extern "C" __global__ void last_one(float* p, int64_t at) {
       p[at] = threadIdx.x;
     }
+    extern "C" __global__ void copy(float* p, int64_t host) {
+      p[0] = *(const float*)host;
+    }
 """)
 # allocates 64 floats, the second time, runs a kernel `times`, prints what is at 0
 PROGRAM = """
-import ctypes, struct, sys
+import ctypes, mmap, struct, sys
 library, cubin, kernel, at, times = *sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])
 cuda = ctypes.CDLL(library)
 module, function, memory = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
@@ -34,6 +37,12 @@ assert cuda.cuModuleLoadData(ctypes.byref(module), open(cubin, "rb").read()) == 
 assert cuda.cuModuleGetFunction(ctypes.byref(function), module, kernel.encode()) == 0
 for _ in range(2):
     assert cuda.cudaMalloc(ctypes.byref(memory), ctypes.c_size_t(256)) == 0
+if kernel == "copy":
+    host = mmap.mmap(-1, 4096)
+    host[:4] = struct.pack("f", 7)
+    place = ctypes.addressof(ctypes.c_char.from_buffer(host))
+    cuda.emulated_hide(ctypes.c_void_p(place if at else None), ctypes.c_size_t(4096))
+    at = place
 arguments = (ctypes.c_void_p * 2)(ctypes.addressof(memory), ctypes.addressof(at := ctypes.c_int64(at)))
 config = struct.pack("7I4xPPI4x", 1, 1, 1, 8, 1, 1, 0, 0, 0, 0)
 for _ in range(times):
@@ -91,3 +100,8 @@ def test_shifts_by_all_bits_or_more_end(run):
 def test_every_other_launch_runs_its_threads_from_the_last_to_the_first(run):
     assert run("last_one", 0, times=1) == (0, "7.0")
     assert run("last_one", 0, times=2) == (0, "0.0")
+
+
+def test_memory_of_the_host_can_be_hidden_from_kernels(run):
+    assert run("copy", 0) == (0, "7.0")
+    assert run("copy", 1)[0] == -signal.SIGSEGV

@@ -35,6 +35,12 @@ long long launches = 0, copies = 0;
 void Protect(int how) {
   if (used) mprotect(memory, used, how);
 }
+char* hidden = nullptr;  // memory of the host that kernels must not touch
+size_t hidden_size = 0;
+struct Hidden {  // it, while this lives
+  Hidden() { if (hidden) mprotect(hidden, hidden_size, PROT_NONE); }
+  ~Hidden() { if (hidden) mprotect(hidden, hidden_size, PROT_READ | PROT_WRITE); }
+};
 struct Open {  // device memory, while this lives
   Open() { lock.lock(); if (open_depth++ == 0) Protect(PROT_READ | PROT_WRITE); }
   ~Open() { if (--open_depth == 0) Protect(PROT_NONE); lock.unlock(); }
@@ -95,6 +101,7 @@ extern "C" {
 int emulated_lost = 0;  // the error of a kernel, which all calls behind it give too
 long long emulated_launches() { return launches; }
 long long emulated_copies() { return copies; }
+void emulated_hide(char* at, size_t size) { hidden = at, hidden_size = size; }
 long long emulated_graphs() { return graph_launches; }
 
 int cudaGetDeviceCount(int* count) {
@@ -125,6 +132,7 @@ int cudaMemGetInfo(size_t* free, size_t* total) {
   return 0;
 }
 int cudaMalloc(void** out, size_t size) {
+  if (size == 0) return *out = nullptr, 0;
   Open open;
   if (!memory) {
     memory = (char*)mmap(nullptr, kMemory, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -247,6 +255,7 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
   if (IsElsewhere(config->stream)) return 400;
   if (getenv("EMULATED_LAUNCH_ERROR")) return emulated_lost = atoi(getenv("EMULATED_LAUNCH_ERROR"));
   Open open;
+  Hidden no_host;
   ++launches;
   Index &b = *kernel->block;
   Launch launch{kernel, arguments, config->block};
