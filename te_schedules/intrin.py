@@ -85,6 +85,11 @@ def rounded(value):
     return T.bind(T.call_extern("float64", "rank_fence", value))
 
 
+def libm(name: str, *arguments):
+    """A function of the C library, of float64; see docs/gpu.md for which ones a GPU has with another last bit."""
+    return T.call_extern("float64", f"rank_{name}" if on_gpu() and name in prelude.LOGARITHMS else name, *arguments)
+
+
 def let(value):
     """Evaluate an expression once and give the variable.
 

@@ -40,7 +40,7 @@ def _true(x):
 
 
 def _libm(name: str) -> Callable:
-    return lambda *args: intrin.let(T.call_extern("float64", name, *args))
+    return lambda *args: intrin.let(intrin.libm(name, *args))
 
 
 def truncated(x):

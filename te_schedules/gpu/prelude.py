@@ -1,4 +1,5 @@
-"""The functions that kernels for GPUs call by name, in CUDA C++ (`prelude.cuh`): what `intrin.py` and others say in LLVM for CPUs.
+"""The functions that kernels for GPUs call by name, in CUDA C++ (`prelude.cuh`): what `intrin.py` and others say in LLVM for CPUs, and
+logarithms that are the C library's (`logarithms.cuh`).
 
 Each text may stand several times in a module: it is guarded.
 """
@@ -10,13 +11,15 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-_FILE = pathlib.Path(__file__).with_suffix(".cuh")
+LOGARITHMS = frozenset({"log", "log2", "log10"})  # which kernels call as rank_log, ...
+_FOLDER = pathlib.Path(__file__).parent
+_FILES = ("prelude.cuh", "logarithms.cuh")
 
 
 @functools.cache
 def text() -> str:
     """All functions."""
-    return _FILE.read_text(encoding="utf-8")
+    return "".join((_FOLDER / name).read_text(encoding="utf-8") for name in _FILES)
 
 
 def table(name: str, values: Sequence[int]) -> str:

@@ -68,7 +68,7 @@ INTEGER: dict[str, Callable[[Expr, Expr, Fail], Expr]] = {
 
 def libm(name: str, *arguments: Expr) -> Expr:
     """A function of the C library."""
-    return intrin.let(T.call_extern("float64", name, *arguments))
+    return intrin.let(intrin.libm(name, *arguments))
 
 
 def _is_finite(x: Expr) -> Expr:

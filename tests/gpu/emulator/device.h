@@ -147,6 +147,10 @@ inline long long __double_as_longlong(double a) { return same_bits<long long>(a)
 inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 64); }
 inline int __clzll(long long a) { return a == 0 ? 64 : __builtin_clzll((unsigned long long)a); }
 inline int __ffsll(long long a) { return __builtin_ffsll(a); }
+inline double __dadd_rn(double a, double b) { return a + b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
+inline double __ddiv_rn(double a, double b) { return a / b; }
+inline double __fma_rn(double a, double b, double c) { return std::fma(a, b, c); }
 inline float rsqrtf(float a) { return 1.0f / std::sqrt(a); }
 template <typename A, typename B>
 auto max(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
