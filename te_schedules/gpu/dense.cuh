@@ -40,7 +40,7 @@ RANK_DEVICE uint32_t rank_tf32(float v) {
 template <int P>
 RANK_DEVICE void rank_mma(float (&c)[4], const uint32_t* a, const uint32_t* b) {
 #define RANK_MMA(kind)                                                                                                        \
-  asm("mma.sync.aligned." kind " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                             \
+  asm volatile("mma.sync.aligned." kind " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                             \
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                                        \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
   if constexpr (P == RANK_BF16) RANK_MMA("m16n8k16.row.col.f32.bf16.bf16.f32");
