@@ -110,7 +110,7 @@ def test_a_machine_with_the_bundle_measures_for_a_tuning(bundle: pathlib.Path, t
             while not known(tracker):
                 assert time.monotonic() < until, "the server does not start"
                 time.sleep(0.2)
-            maps = pathlib.Path(f"/proc/{server.pid}/maps").read_text()
+            maps = pathlib.Path(f"/proc/{_child(server.pid)}/maps").read_text()
             assert "libtvm_runtime" in maps
             assert "libtvm_compiler" not in maps
             remote = tvm.rpc.connect_tracker(tracker.host, tracker.port).request(tracker.key)
@@ -119,6 +119,56 @@ def test_a_machine_with_the_bundle_measures_for_a_tuning(bundle: pathlib.Path, t
             del remote
         finally:
             killed(server)
+
+
+def test_a_server_whose_session_dies_is_started_again_and_a_signal_ends_it(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    with tracker_alone() as tracker:
+        where = ["--tracker", f"{tracker.host}:{tracker.port}", "--key", tracker.key, "--host", "127.0.0.1", "--port", "9500"]
+        said = tmp_path / "said"
+        with said.open("w") as file:
+            command = [sys.executable, str(bundle / "serve.py"), *where, "--cpu"]
+            server = subprocess.Popen(command, cwd=tmp_path, stderr=file, start_new_session=True)
+        try:
+            _wait(lambda: known(tracker), "the server does not start")
+            first = _child(server.pid)
+            remote = tvm.rpc.connect_tracker(tracker.host, tracker.port).request(tracker.key, session_timeout=60)
+            _wait(lambda: _child(first), "no session")
+            os.kill(_child(first), signal.SIGSEGV)  # as a candidate that reads where nothing is
+            _wait(lambda: _child(server.pid) not in (0, first) and known(tracker), "it is not started again")
+            second = _child(server.pid)
+            assert said.read_text().count("the server ended, since what it measured died; it is started again") == 1
+            del remote
+            os.kill(second, signal.SIGKILL)
+            _wait(lambda: _child(server.pid) not in (0, second) and known(tracker), "it is not started again")
+            assert "by signal 9" in said.read_text()
+            third = _child(server.pid)
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(30) == 128 + signal.SIGTERM
+            assert not pathlib.Path(f"/proc/{third}").exists()
+        finally:
+            killed(server)
+
+
+def test_a_server_that_cannot_start_ends_the_command(bundle: pathlib.Path, tmp_path: pathlib.Path):
+    command = [sys.executable, str(bundle / "serve.py"), "--tracker", "nobody:1", "--key", "k", "--host", "203.0.113.1", "--cpu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, "Cannot assign requested address" in done.stderr) == (1, True), done.stderr
+
+
+def _child(process: int) -> int:
+    """The first process that one has started; 0 without any."""
+    try:
+        tasks = sorted(pathlib.Path(f"/proc/{process}/task").iterdir())
+        return int([*(child for task in tasks for child in (task / "children").read_text().split()), 0][0])
+    except OSError:
+        return 0
+
+
+def _wait(condition: Callable[[], object], what: str) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.2)
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
