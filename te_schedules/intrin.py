@@ -126,6 +126,16 @@ def table_at(name: str, index) -> Word:
     return Word.let(T.call_extern("uint64", f"rank_{name}_at", index))
 
 
+def store_last(buffer, index, value, group: int) -> None:
+    """Emit a write of an int64 that others may write too. On a GPU, whose threads have no order, it stays as a loop over rows would leave it:
+    the largest remainder by `group` wins, which is 2 ** 40, and of two equal ones the smaller number."""
+    if not on_gpu():
+        T.buffer_store(buffer, value, [index])
+        return
+    assert group == 2**40, "as rank_store_last has it"
+    T.evaluate(T.call_extern("void", "rank_store_last", address_of(buffer, index), value))
+
+
 def address_of(buffer, index=0):
     """The address (int64) of `buffer[index]`."""
     return T.reinterpret("int64", T.address_of(buffer[index]))

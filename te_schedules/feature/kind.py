@@ -260,10 +260,10 @@ class Scope:
         self.refuse(row if self.outer_row is None else self.outer_row, KIND_RULE)
 
     def refuse(self, row: Expr, rule: Expr) -> None:
-        """Refuse the batch because this kernel row breaks a rule: KIND_RULE, ELEMENTS_RULE or MEMORY_RULE."""
+        """Refuse the batch because this kernel row breaks a rule: KIND_RULE, ELEMENTS_RULE or MEMORY_RULE. Of several rows the last is told."""
         # read here and not bound: what one branch binds is not set in another
         place = self._buffers.ints[self._first + self._places["status"]]
-        T.buffer_store(self._status, row + T.int64(1 + rule * RULE), [place])
+        intrin.store_last(self._status, place, row + T.int64(1 + rule * RULE), RULE)
 
 
 def procedures_of(columns: Iterable[Column]) -> list[Procedure]:

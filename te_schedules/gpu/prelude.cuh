@@ -43,6 +43,18 @@ RANK_FUNCTION void rank_copy(int64_t to, int64_t from, int64_t n) {
 }
 RANK_FUNCTION void rank_prefetch(int64_t) {}
 
+// a status, 1 + row + 2^40 rule: of those that threads write the last row stays, and of its rules the first, as in a loop over rows, which
+// tests a row's elements before their values (`feature/kind.py`)
+RANK_FUNCTION uint64_t rank_status_order(uint64_t v) { return v == 0 ? 0 : ((v - 1) & 0xFFFFFFFFFFull) << 8 | (255 - ((v - 1) >> 40)); }
+RANK_FUNCTION void rank_store_last(int64_t a, int64_t v) {
+  unsigned long long* p = (unsigned long long*)a;
+  unsigned long long found = *(volatile unsigned long long*)p;
+  while (rank_status_order(found) < rank_status_order((uint64_t)v)) {
+    unsigned long long expected = found;
+    if ((found = atomicCAS(p, expected, (unsigned long long)v)) == expected) return;
+  }
+}
+
 // an address as an argument that wants a pointer of any type
 struct rank_pointer {
   int64_t address;

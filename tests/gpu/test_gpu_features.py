@@ -16,6 +16,7 @@ from te_schedules.gpu import prelude
 from tvm_rank.artifact import store
 from tvm_rank.cli.main import main
 from tvm_rank.config.types import TYPES
+from tvm_rank.errors import RowError
 
 pytestmark = pytest.mark.usefixtures("emulated")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -144,6 +145,43 @@ def test_lookups_that_a_model_does_itself_are_those_of_onnx(tmp_path: pathlib.Pa
     report = tvm_rank.check(tmp_path / "artifact", rounds=1)  # next to ONNX's own evaluation of the model as it was
     assert report.ok, report
     assert {output.output for output in report.outputs} == {"rows", "all", "linear", "bags"}
+
+
+def test_of_several_refused_rows_the_last_is_named_as_on_cpus(tmp_path: pathlib.Path):
+    sequence = {
+        "feature_type": "sequence_combo_feature",
+        "sequence_length": 4,
+        "sequence_delim": ";",
+        "expression": ["item:a", "item:b"],
+    }
+    fg = {
+        "features": [
+            {
+                "feature_name": "digits",
+                "feature_type": "id_feature",
+                "expression": "item:digits",
+                "num_buckets": 10,
+                "default_value": "0",
+            },
+            {"feature_name": "pairs", **sequence, "hash_bucket_size": 10, "value_dim": 1, "default_value": "0"},
+        ]
+    }
+    model = identity_model({"digits": None, "pairs": (4,)}, ids=("pairs",))
+    good = {"digits": ["1"] * ROWS, "a": ["x;y"] * ROWS, "b": ["u;v"] * ROWS}
+    cases = {"digits": {5: "x", 17: "y", 30: "z"}, "b": {3: "u;v;w", 21: "u;v;w"}}
+    engines = []
+    for target in ("cpu", "cuda-sm_90"):
+        tvm_rank.compile(features=fg, model=model, target=target).save(tmp_path / target)
+        engines.append(tvm_rank.load(tmp_path / target))
+    for name, rows in cases.items():
+        items = good | {name: [rows.get(k, text) for k, text in enumerate(good[name])]}
+        told = []
+        for engine in engines:
+            for _ in range(4):  # every other launch of the emulated GPU goes from its last thread to the first
+                with pytest.raises(RowError) as error:
+                    engine.rank({"u": [1.0]}, items)
+                told.append((error.value.feature, error.value.row))
+        assert set(told) == {("digits" if name == "digits" else "pairs", max(rows))}
 
 
 def test_the_prelude_has_every_function_that_kernels_have_in_llvm():

@@ -147,6 +147,13 @@ inline long long __double_as_longlong(double a) { return same_bits<long long>(a)
 inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 64); }
 inline int __clzll(long long a) { return a == 0 ? 64 : __builtin_clzll((unsigned long long)a); }
 inline int __ffsll(long long a) { return __builtin_ffsll(a); }
+// one thread runs at a time
+inline unsigned long long atomicCAS(unsigned long long* p, unsigned long long expected, unsigned long long value) {
+  emulated_check_aligned(p, 8);
+  unsigned long long found = *p;
+  if (found == expected) *p = value;
+  return found;
+}
 inline double __dadd_rn(double a, double b) { return a + b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
 inline double __ddiv_rn(double a, double b) { return a / b; }
