@@ -87,7 +87,7 @@ def rounded(value):
 
 def libm(name: str, *arguments):
     """A function of the C library, of float64; see docs/gpu.md for which ones a GPU has with another last bit."""
-    return T.call_extern("float64", f"rank_{name}" if on_gpu() and name in prelude.LOGARITHMS else name, *arguments)
+    return T.call_extern("float64", f"rank_{name}" if on_gpu() and name in prelude.FLOAT64 else name, *arguments)
 
 
 def let(value):

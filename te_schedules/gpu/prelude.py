@@ -1,5 +1,5 @@
 """The functions that kernels for GPUs call by name, in CUDA C++ (`prelude.cuh`): what `intrin.py` and others say in LLVM for CPUs, and
-logarithms that are the C library's (`logarithms.cuh`).
+functions of float64 that are the C library's (`float64.cuh`).
 
 Each text may stand several times in a module: it is guarded.
 """
@@ -11,9 +11,9 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-LOGARITHMS = frozenset({"log", "log2", "log10"})  # which kernels call as rank_log, ...
+FLOAT64 = frozenset({"log", "log2", "log10", "exp", "pow"})  # which kernels call as rank_log, ...
 _FOLDER = pathlib.Path(__file__).parent
-_FILES = ("prelude.cuh", "logarithms.cuh")
+_FILES = ("prelude.cuh", "float64.cuh")
 
 
 @functools.cache

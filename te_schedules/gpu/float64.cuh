@@ -1,7 +1,7 @@
-#ifndef RANK_LOGARITHMS
-#define RANK_LOGARITHMS
-// log, log2 and log10 of float64 as kernels for CPUs get them from the C library. CUDA's own are of another last bit: its log10(0.1) is
-// -0.9999999999999999. Nothing here is fused by the compiler: each operation is rounded by itself.
+#ifndef RANK_FLOAT64
+#define RANK_FLOAT64
+// log, log2, log10, exp and pow of float64 as kernels for CPUs get them from the C library. CUDA's own are of another last bit: its log10(0.1)
+// is -0.9999999999999999, its pow(10, -4) 9.999999999999999e-05. Nothing here is fused by the compiler: each operation is rounded by itself.
 //
 //     log    x = 2^k m, m next to 1: k ln2 + log(m), and log(m) = 2 atanh(s) = 2 s (1 + z/3 + z^2/5 + ...), s = (m - 1) / (m + 1), z = s^2
 //
@@ -62,15 +62,16 @@ RANK_FUNCTION int rank_log_parts(double x, rank_pair* rest) {
   return power + upper;
 }
 
-RANK_FUNCTION double rank_log(double x) {
-  if (!rank_has_log(x)) return rank_log_of_others(x);
+// log(x) of a finite x > 0
+RANK_FUNCTION rank_pair rank_log_pair(double x) {
   rank_pair rest;
   double power = (double)rank_log_parts(x, &rest);
   double product = __dmul_rn(power, 0x1.ef35793c76730p-45);  // ln2 in three parts; the first has 42 bits
   double below = __fma_rn(power, 0x1.f97b57a079a19p-103, __fma_rn(power, 0x1.ef35793c76730p-45, -product));
   rank_pair whole = rank_pair_sum(rank_pair_of(__dmul_rn(power, 0x1.62e42fefa3800p-1), product), {below, 0.0});
-  return power == 0.0 ? rest.high : rank_pair_sum(whole, rest).high;
+  return power == 0.0 ? rest : rank_pair_sum(whole, rest);
 }
+RANK_FUNCTION double rank_log(double x) { return rank_has_log(x) ? rank_log_pair(x).high : rank_log_of_others(x); }
 RANK_FUNCTION double rank_log2(double x) {
   if (!rank_has_log(x)) return rank_log_of_others(x);
   rank_pair rest;
@@ -86,5 +87,35 @@ RANK_FUNCTION double rank_log10(double x) {
   double y = (double)(power + negative), ln = rank_log(negative ? 0.5 * m : m);
   double low = __dadd_rn(__dmul_rn(y, 3.69423907715893078616e-13), __dmul_rn(4.34294481903251816668e-01, ln));
   return __dadd_rn(low, __dmul_rn(y, 3.01029995663611771306e-01));
+}
+
+// e^t where that is a normal number: 2^k times e^r = 1 + r + r^2/2 + ..., with t = k ln2 + r, r from -0.35 to 0.35
+RANK_FUNCTION double rank_exp_pair(rank_pair t) {
+  double k = rint(__dmul_rn(t.high, 0x1.71547652b82fep+0)), near = __fma_rn(-k, 0x1.62e42fefa3800p-1, t.high);  // exact
+  double product = __dmul_rn(k, 0x1.ef35793c76730p-45), high = __dadd_rn(near, -product), back = __dadd_rn(high, product);
+  double lost = __dadd_rn(__dadd_rn(near, -back), -__dadd_rn(__dadd_rn(high, -back), product));
+  double below = __fma_rn(k, 0x1.f97b57a079a19p-103, __fma_rn(k, 0x1.ef35793c76730p-45, -product));
+  rank_pair r = rank_pair_of(high, __dadd_rn(lost, __dadd_rn(t.low, -below)));
+  double tail = 1.0 / 19;
+#pragma unroll
+  for (int n = 18; n >= 6; --n) tail = __fma_rn(__dmul_rn(tail, r.high), 1.0 / n, 1.0 / n);  // 1/6 + r/(6 7) + r^2/(6 7 8) + ...
+  tail = __fma_rn(__dmul_rn(tail, r.high), 1.0 / 120, 1.0 / 120);
+  rank_pair series = rank_pair_sum({0x1.5555555555555p-5, 0x1.5555555555555p-59}, rank_pair_product(r, {tail, 0.0}));  // 1/24 + ...
+  series = rank_pair_sum({0x1.5555555555555p-3, 0x1.5555555555555p-57}, rank_pair_product(r, series));
+  series = rank_pair_sum({0.5, 0.0}, rank_pair_product(r, series));
+  series = rank_pair_sum({1.0, 0.0}, rank_pair_product(r, series));
+  series = rank_pair_sum({1.0, 0.0}, rank_pair_product(r, series));
+  return __dmul_rn(series.high, __longlong_as_double((long long)(1023 + (int)k) << 52));
+}
+RANK_FUNCTION bool rank_is_usual(double x) { return fabs(x) >= 0x1p-1021 && fabs(x) <= 0x1p1023; }
+// CUDA's where the result is 0, tiny, infinite or NaN
+RANK_FUNCTION double rank_exp(double x) {
+  double found = exp(x);
+  return rank_is_usual(found) ? rank_exp_pair({x, 0.0}) : found;
+}
+RANK_FUNCTION double rank_pow(double x, double y) {
+  double found = pow(x, y);
+  if (!rank_is_usual(found) || fabs(x) == 1.0 || !rank_has_log(fabs(x))) return found;
+  return copysign(rank_exp_pair(rank_pair_product(rank_log_pair(fabs(x)), {y, 0.0})), found);
 }
 #endif

@@ -1,4 +1,4 @@
-"""Logarithms of kernels for GPUs, compiled as C++: those of the C library, which kernels for CPUs call."""
+"""Logarithms, exp and pow of kernels for GPUs, compiled as C++: those of the C library, which kernels for CPUs call."""
 
 from __future__ import annotations
 
@@ -23,11 +23,19 @@ LOOPS = "\n".join(
     for name in FUNCTIONS
     for made in (f"rank_{name}", name)
 )
+LOOPS += "".join(
+    f"""
+extern "C" void {made}exp_of(const double* x, double* y, long n) {{ for (long k = 0; k < n; ++k) y[k] = {made}exp(x[k]); }}
+extern "C" void {made}pow_of(const double* x, const double* b, double* y, long n) {{
+  for (long k = 0; k < n; ++k) y[k] = {made}pow(x[k], b[k]);
+}}"""
+    for made in ("rank_", "")
+)
 
 
 @pytest.fixture(scope="module")
 def of(tmp_path_factory: pytest.TempPathFactory):
-    """(name of a function, numbers) -> its values"""
+    """(name of a function, numbers, and the exponents of pow) -> its values"""
     folder = tmp_path_factory.mktemp("logarithms")
     source, library = folder / "loops.cpp", folder / "loops.so"
     source.write_text(f"{prelude.text()}\n{LOOPS}")
@@ -35,17 +43,17 @@ def of(tmp_path_factory: pytest.TempPathFactory):
     subprocess.run([os.environ.get("CXX", "g++"), *options, "-o", library, source], check=True)
     loops = ctypes.CDLL(str(library))
 
-    def call(name: str, numbers: np.ndarray) -> np.ndarray:
-        x, y = np.ascontiguousarray(numbers, np.float64), np.zeros(len(numbers))
-        loops[f"{name}_of"](x.ctypes.data_as(ctypes.c_void_p), y.ctypes.data_as(ctypes.c_void_p), ctypes.c_long(len(x)))
-        return y
+    def call(name: str, *numbers: np.ndarray) -> np.ndarray:
+        arrays = [*(np.ascontiguousarray(one, np.float64) for one in numbers), np.zeros(len(numbers[0]))]
+        loops[f"{name}_of"](*(one.ctypes.data_as(ctypes.c_void_p) for one in arrays), ctypes.c_long(len(arrays[0])))
+        return arrays[-1]
 
     return call
 
 
-def differing(of, name: str, numbers: np.ndarray) -> np.ndarray:
+def differing(of, name: str, numbers: np.ndarray, *more: np.ndarray) -> np.ndarray:
     """Which of the numbers have another value than in the C library; all NaN are one value."""
-    ours, theirs = of(f"rank_{name}", numbers), of(name, numbers)
+    ours, theirs = of(f"rank_{name}", numbers, *more), of(name, numbers, *more)
     return numbers[(ours.view(np.int64) != theirs.view(np.int64)) & ~(np.isnan(ours) & np.isnan(theirs))]
 
 
@@ -76,6 +84,28 @@ def test_few_numbers_have_another_last_bit(of, name, share):
         assert (np.abs(ours - theirs) <= 2 * np.spacing(np.abs(theirs))).all()
 
 
+def test_exp_and_pow_are_those_of_the_c_library(of):
+    special = np.array(
+        [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -3.0, 1e-310, 5e-324, 1e300, -1e300, np.inf, -np.inf, np.nan, 745.2, -745.2, 710.0]
+    )
+    bases, powers = (numbers.ravel() for numbers in np.meshgrid(special, special))
+    assert differing(of, "exp", special).tolist() == []
+    assert differing(of, "pow", bases, powers).tolist() == []
+    whole, least = np.meshgrid(np.arange(-2000.0, 2000.0), np.arange(0.0, 5.0))
+    exact = whole.ravel(), least.ravel()
+    assert (of("rank_pow", *exact) == exact[0] ** exact[1]).all()
+    places = np.arange(-22.0, 23.0)
+    assert differing(of, "pow", np.full(len(places), 10.0), places).tolist() == []
+    roots = np.arange(1.0, 100000.0)
+    assert (of("rank_pow", roots * roots, np.full(len(roots), 0.5)) == roots).all()
+    random = np.random.default_rng(3)
+    for least_x, largest_x in ((-20, 20), (-700, 700)):
+        assert len(differing(of, "exp", random.uniform(least_x, largest_x, COUNT))) <= 0.002 * COUNT
+    for largest_power in (5, 100):
+        x, y = random.uniform(0, 100, COUNT), random.uniform(-largest_power, largest_power, COUNT)
+        assert len(differing(of, "pow", x, y)) <= 0.003 * COUNT
+
+
 def test_features_of_logarithms_are_those_of_the_cpu(emulated, tmp_path):
     assert emulated is not None
     text = {"feature_type": "raw_feature", "expression": "item:text"}
@@ -83,6 +113,7 @@ def test_features_of_logarithms_are_those_of_the_cpu(emulated, tmp_path):
         "whole": text | {"normalizer": "method=expression,expr=trunc(log10(x)) + (log10(x) == rint(log10(x)))"},
         "two": text | {"normalizer": "method=expression,expr=ceil(log2(x)) * log(x)"},
         "scaled": text | {"normalizer": "method=log10,threshold=1e-9,default=-20"},
+        "powers": text | {"normalizer": "method=expression,expr=roundp(x, -4) + (rint(x) ^ 2 == rint(x) * rint(x)) + sigmoid(x)"},
         "several": {
             "feature_type": "expr_feature",
             "expression": "trunc(log10(a) * b) + log2(a)",
