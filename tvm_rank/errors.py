@@ -31,11 +31,11 @@ class InputError(RankError, ValueError):
 
 
 class RowError(InputError):
-    """A row that a feature refuses: `feature` its name, `row` the row's number in the call, `reason` the rule that it broke."""
+    """A row that a feature refuses: `feature` its name, or "" for any, `row` the row's number in the call, `reason` the rule that it broke."""
 
     def __init__(self, feature: str, row: int, reason: str):
         self.feature, self.row, self.reason = feature, row, reason
-        super().__init__(f"feature {feature!r}, row {row}: {reason}")
+        super().__init__(f"{f'feature {feature!r}, ' if feature else ''}row {row}: {reason}")
 
 
 class ArtifactError(RankError, ValueError):

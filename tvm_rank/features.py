@@ -109,8 +109,9 @@ def _outputs(columns: Sequence[Column]) -> dict[str, Any]:
 
 def refusals_of(names: Sequence[str], features: Sequence[Feature]) -> tuple[Refusal, ...]:
     """Why each of these features refuses a row."""
+    from te_schedules.column_group.layout import ANY
     from tvm_rank.lowering.fields import TEXT_OF
 
     by_name = {feature.name: feature for feature in features}
     known = (name if name in by_name else name.removeprefix(TEXT_OF) for name in names)
-    return tuple(Refusal(feature=name, rule=by_name[name].refusal) for name in known)
+    return tuple(Refusal(feature=name, rule="" if name == ANY else by_name[name].refusal) for name in known)

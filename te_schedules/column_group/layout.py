@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from te_schedules import intrin
 from te_schedules.bucketize import boundaries
 from te_schedules.column_group.copies import Copy, CopySection
 from te_schedules.column_group.copies import sections as copy_sections
 from te_schedules.feature import Column, Kind
 
 USUAL_IDS, USUAL_ELEMENTS = 2, 20  # of a row or element, and of a sequence, where more may be
+ANY = ""  # in the place of a feature's name: a row that any of them refuses, because a GPU has no more memory for it
 
 _VECTORS = (np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.uint8))
 
@@ -66,8 +68,8 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layout:
-    """The sections and the constant vectors. `refusals` names the columns that can refuse a row, by their place in `status`; `made` is
-    how many features are read by others."""
+    """The sections and the constant vectors. `refusals` names the columns that can refuse a row, by their place in `status`, the last of
+    them ANY where threads of a GPU take memory; `made` is how many features are read by others."""
 
     sections: tuple[Section, ...]
     ints: np.ndarray
@@ -76,6 +78,11 @@ class Layout:
     refusals: tuple[str, ...]
     made: int = 0
     copies: tuple[CopySection, ...] = ()  # behind all sections
+
+    @property
+    def takes_memory(self) -> bool:
+        """Whether its code takes memory on a GPU."""
+        return self.refusals[-1:] == (ANY,)
 
 
 class _Vectors:
@@ -142,6 +149,8 @@ def lay_out(uses: Sequence[Use], made: int = 0, copies: Sequence[Copy] = ()) -> 
                                 level=level, ids=max(map(_usual_ids, members)),
                                 elements=max(use.column.ints.get("sequence_length", 1) for use in members)))  # fmt: skip
         first += len(names) * len(members)
+    if intrin.on_gpu() and (made or any(section.sequence or section.kind.takes_memory for section in sections)):
+        refusals.append(ANY)
     arrays = vectors.parts[_VECTORS[0]]
     return Layout(
         sections=tuple(sections),

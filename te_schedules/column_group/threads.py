@@ -10,6 +10,7 @@ each other's values (`materialize.py`) take one thread for each row, all of them
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from te_schedules.column_group.lane_choice import lanes_of
 from te_schedules.column_group.layout import Layout, Section
 from te_schedules.column_group.materialize import Materialize
 from te_schedules.feature import Scope
+from te_schedules.feature.kind import HEAP_RULE, RULE
 
 if TYPE_CHECKING:
     from te_schedules.column_group.kernel import Knobs
@@ -78,6 +80,7 @@ def emit(layout: Layout, buffers: Buffers, rows, knobs: Knobs, usual_rows: int) 
         T.thread_binding(total, "blockIdx.x") as group,
         T.thread_binding(size, "threadIdx.x") as thread,
         intrin.imports(),
+        _owner(layout, buffers),
     ):
         of_column = {lanes: intrin.let(blocks(lanes)) for lanes in columns}
         first: Any = T.int64(0)
@@ -99,6 +102,13 @@ class _Here:
     thread: Any
 
 
+def _owner(layout: Layout, buffers: Buffers) -> contextlib.AbstractContextManager[None]:
+    """A frame in which code can take memory, if the layout says that some does."""
+    if not layout.takes_memory:
+        return contextlib.nullcontext()
+    return intrin.owner(intrin.address_of(buffers.extra["status"], len(layout.refusals) - 1))
+
+
 def _part(layout: Layout, buffers: Buffers, rows, knobs: Knobs, part: _Part, here: _Here) -> None:
     column = intrin.let(T.truncdiv(T.cast(here.block, "int32"), T.cast(here.of_column, "int32")))
     column = intrin.let(T.cast(column, "int64"))
@@ -106,6 +116,8 @@ def _part(layout: Layout, buffers: Buffers, rows, knobs: Knobs, part: _Part, her
     row = intrin.let(T.truncdiv(item, T.int64(part.lanes)))
     lane = intrin.let(item - row * T.int64(part.lanes)) if intrin.on_gpu() else None
     with T.If(row < rows), T.Then():
+        if layout.takes_memory:
+            intrin.own_row(row + T.int64(1 + HEAP_RULE * RULE))
         if part.section is None:
             joined = tuple(section for section in layout.sections if _is_joined(layout, section))
             emit_block(replace(layout, sections=joined), buffers, rows, knobs, row, lane)

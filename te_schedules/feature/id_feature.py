@@ -37,6 +37,11 @@ class IdKind(TextKind):
         return self.prefixed and self.bucketizer != bucketize.NUM_BUCKETS
 
     @property
+    def takes_memory(self) -> bool:
+        """For texts that are put together."""
+        return self._joins
+
+    @property
     def has_plain_texts(self) -> bool:
         """True for ids that are hashes."""
         return self.bucketizer in bucketize.HASHES

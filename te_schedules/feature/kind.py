@@ -25,11 +25,8 @@ from te_schedules.tokens import Text
 
 Expr = Any
 RULE = 2**40  # a status is 0, or 1 + row + RULE * the rule that the row breaks
-KIND_RULE, ELEMENTS_RULE, MEMORY_RULE = (
-    0,
-    1,
-    2,
-)  # the kind's own; inputs of a sequence of different lengths; more values than int32 counts
+KIND_RULE, ELEMENTS_RULE, MEMORY_RULE, HEAP_RULE = range(4)
+"""The kind's own; inputs of a sequence of different lengths; more values than int32 counts; a GPU's heap has no more memory."""
 Accept = Callable[[Expr, Expr], None]  # (id int64, weight float32) of one value
 AcceptText = Callable[[Text, Expr], None]  # (text, weight float32) of one value, before it is bucketized
 Write = Callable[[Expr, Expr], None]  # (position int64, value float32) of one number
@@ -84,6 +81,11 @@ class Kind:
     def can_fail(self) -> bool:
         """True when a row can be refused (`Scope.fail`)."""
         return False
+
+    @property
+    def takes_memory(self) -> bool:
+        """True when its code may take memory whose size is found out while it runs (`intrin.take_memory`)."""
+        return True
 
     @property
     def has_single_ids(self) -> bool:

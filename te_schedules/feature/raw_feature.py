@@ -36,6 +36,11 @@ class RawKind(Kind):
     stem: ClassVar[str] = "raw_feature"
 
     @property
+    def takes_memory(self) -> bool:
+        """False: a row's numbers go where they belong."""
+        return False
+
+    @property
     def can_fail(self) -> bool:
         """True: a row may have another number of values than wanted."""
         return True

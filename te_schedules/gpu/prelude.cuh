@@ -63,9 +63,50 @@ struct rank_pointer {
 };
 RANK_FUNCTION rank_pointer rank_pointer_to(int64_t a) { return rank_pointer{a}; }
 
-// TVM's workspace pool is the device's heap (its size is set when the artifact is loaded)
-RANK_FUNCTION void* TVMBackendAllocWorkspace(int, int, uint64_t size, int, int) { return malloc(size); }
-RANK_FUNCTION int TVMBackendFreeWorkspace(int, int, void* p) { free(p); return 0; }
+// Memory that a thread takes for itself (`intrin.owner`). `owner` leads to local memory of it:
+//   last piece of the heap | address of a status | refusal | bytes in use | RANK_OWN_BYTES, pieces one behind the other
+// A piece has 16 bytes in front of it: its whole size there, or, if it is of the device's heap, the pieces that were taken before and behind it.
+// A thread for which the heap has no more gives back all that it has, refuses its row and ends; no other waits for it.
+#define RANK_OWN_BYTES 2048
+#ifdef __CUDACC__
+RANK_FUNCTION void rank_end_thread() { asm volatile("exit;"); }
+#endif
+static __device__ __noinline__ int64_t rank_take_memory(int64_t owner, int64_t size) {
+  int64_t* o = (int64_t*)owner;
+  const uint64_t whole = (((uint64_t)size + 15) & ~15ull) + 16;
+  if ((uint64_t)size < RANK_OWN_BYTES && (uint64_t)o[3] + whole <= RANK_OWN_BYTES) {
+    int64_t* piece = o + 4 + o[3] / 8;
+    piece[0] = (int64_t)whole, o[3] += (int64_t)whole;
+    return (int64_t)(piece + 2);
+  }
+  int64_t* piece = (uint64_t)size < 1ull << 40 ? (int64_t*)malloc((uint64_t)size + 16) : nullptr;
+  if (piece == nullptr) {
+    for (int64_t* each = (int64_t*)o[0]; each != nullptr;) {
+      int64_t* before = (int64_t*)each[0];
+      free(each);
+      each = before;
+    }
+    rank_store_last(o[1], o[2]);
+    rank_end_thread();
+  }
+  piece[0] = o[0], piece[1] = 0;
+  if (o[0] != 0) ((int64_t*)o[0])[1] = (int64_t)piece;
+  o[0] = (int64_t)piece;
+  return (int64_t)(piece + 2);
+}
+static __device__ __noinline__ void rank_give_memory(int64_t owner, int64_t a) {
+  int64_t *o = (int64_t*)owner, *piece = (int64_t*)a - 2;
+  if (piece >= o + 4 && piece < o + 4 + RANK_OWN_BYTES / 8) {  // what is not the last one stays until the thread ends
+    if (piece + piece[0] / 8 == o + 4 + o[3] / 8) o[3] -= piece[0];
+    return;
+  }
+  if (piece[0] != 0) ((int64_t*)piece[0])[1] = piece[1];
+  if (piece[1] != 0)
+    ((int64_t*)piece[1])[0] = piece[0];
+  else
+    o[0] = piece[0];
+  free(piece);
+}
 
 // -- 64-bit words that wrap ---------------------------------------------------------------------------------------------------------
 RANK_FUNCTION uint64_t rank_add(uint64_t a, uint64_t b) { return a + b; }

@@ -45,10 +45,11 @@ class Status(IntEnum):
 
 MAX_STEPS = 2**27  # under a second
 MAX_MEMORY = 2**29
-FIRST_CHUNK = 2**16
-MAX_CHUNKS = 24  # 2**16 * 2**24 is beyond MAX_MEMORY
+FIRST_CHUNK, FIRST_OF_GPU = 2**16, 2**10  # a thread of a GPU has one row, and there are many of them
+MAX_CHUNKS = 24  # each twice as large as the one before: 2**10 * 2**24 is beyond MAX_MEMORY
 STATE_WORDS = int(State.OLDER) + 1 + MAX_CHUNKS
 LIST_BYTES = 24
+OWNER = STATE_WORDS + LIST_BYTES // 8  # the word behind the empty list, on a GPU: whose memory it is (`intrin.owner`)
 
 
 def get(state: Expr, word: int) -> Expr:
@@ -63,10 +64,14 @@ def put(state: Expr, word: int, value: Expr) -> None:
 
 def open_state() -> Expr:
     """The address of a new state, with its first chunk; emit `close_state` in the same thread."""
-    state = intrin.let(intrin.take_memory(8 * STATE_WORDS + LIST_BYTES))
-    put(state, State.CHUNK, intrin.take_memory(FIRST_CHUNK))
-    put(state, State.SIZE, T.int64(FIRST_CHUNK))
-    put(state, State.TOTAL, T.int64(FIRST_CHUNK))
+    on_gpu = intrin.on_gpu()
+    first = FIRST_OF_GPU if on_gpu else FIRST_CHUNK
+    state = intrin.let(intrin.take_memory(8 * OWNER + (8 if on_gpu else 0)))
+    if on_gpu:
+        put(state, OWNER, intrin.owner_address())
+    put(state, State.CHUNK, intrin.take_memory(first))
+    put(state, State.SIZE, T.int64(first))
+    put(state, State.TOTAL, T.int64(first))
     put(state, State.OLDER, T.int64(0))
     return state
 
@@ -104,7 +109,7 @@ def _emit_take(state, size) -> None:
             with T.If(T.And(total <= T.int64(MAX_MEMORY), older < T.int64(MAX_CHUNKS))), T.Then():
                 intrin.store("int64", state + (older + T.int64(int(State.OLDER) + 1)) * T.int64(8), get(state, State.CHUNK))
                 put(state, State.OLDER, older + T.int64(1))
-                put(state, State.CHUNK, intrin.take_memory(grown))
+                put(state, State.CHUNK, intrin.take_memory(grown, get(state, OWNER) if intrin.on_gpu() else None))
                 put(state, State.SIZE, grown)
                 put(state, State.USED, T.int64(0))
                 put(state, State.TOTAL, total)

@@ -40,7 +40,7 @@ def emulated(emulated_folder: pathlib.Path):
     graphs."""
     folder, runtime, driver = emulated_folder, emulated_folder / "libcudart.so.13", emulated_folder / "libcuda.so.1"
     libraries = [ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL) for path in (runtime, driver)]
-    for counter in ("emulated_launches", "emulated_copies", "emulated_graphs"):
+    for counter in ("emulated_launches", "emulated_copies", "emulated_graphs", "emulated_taken", "emulated_pieces"):
         getattr(libraries[0], counter).restype = ctypes.c_longlong
     path = os.environ["PATH"]
     os.environ["PATH"] = os.pathsep.join([str(folder), path])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import pathlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,8 @@ from tvm_rank.errors import RowError
 pytestmark = pytest.mark.usefixtures("emulated")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROWS, DIM, IDS = 40, 8, 50
+LONG_ROWS = 4
+TARGETS = ("cpu", "cuda-sm_90")
 POOLED = {"embedding_dim": DIM, "embedding_name": "t"}
 HASHED = POOLED | {"hash_bucket_size": IDS, "combiner": "sum"}
 FEATURES = {
@@ -101,32 +105,93 @@ def columns() -> tuple[pa.Table, pa.Table, np.ndarray]:
     return users, items, rng.integers(0, 2, ROWS)
 
 
+def long_columns() -> tuple[pa.Table, pa.Table]:
+    """(users, items) whose features need more memory than a thread of a GPU has of its own."""
+    rng = np.random.default_rng(2)
+    words = [f"{'wörd' * 20}{k}" for k in range(60)]
+    several = [[str(w) for w in rng.choice(words, 50)] for _ in range(LONG_ROWS)]
+    users = pa.table(
+        {
+            "tags": pa.array([words], pa.list_(pa.string())),
+            "likes": ["\x1d".join(f"{word}:{k}" for k, word in enumerate(words))],
+            "nested": ["|".join(f"{word}^{word}:{k},7:2.5" for k, word in enumerate(words))],
+            "b": pa.array([0.3], pa.float32()),
+        }
+    )
+    items = pa.table(
+        {
+            "word": [" ".join(rng.choice(words, 30)) for _ in range(LONG_ROWS)],
+            "tags": pa.array(several, pa.list_(pa.string())),
+            "text_number": ["0.5"] * LONG_ROWS,
+            "a": rng.normal(size=LONG_ROWS),
+            "clicks": [";".join(one) for one in several],
+            "mask": [";".join(["1", "0"] * 25)] * LONG_ROWS,
+        }
+    )
+    return users, items
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[pathlib.Path]]:
+    """For each of TARGETS, by the precision of the table; all features in fp32, one below."""
+    known: dict[str, list[pathlib.Path]] = {}
+
+    def of(precision: str) -> list[pathlib.Path]:
+        if precision not in known:
+            names = list(FEATURES) if precision == "fp32" else ["word"]
+            fg = {"features": [{"feature_name": name, **FEATURES[name]} for name in names]}
+            model = identity_model({name: width for name, width in SHOWN.items() if name in names})
+            brought = {"features": fg, "model": model, "table_precision": precision}
+            brought["tables"] = {"t": np.random.default_rng(5).normal(size=(IDS, DIM)).astype(np.float32)}
+            folder = tmp_path_factory.mktemp(precision)
+            known[precision] = [folder / target for target in TARGETS]
+            for target, path in zip(TARGETS, known[precision], strict=True):
+                tvm_rank.compile(**brought, target=target).save(path)
+        return known[precision]
+
+    return of
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int4"])
-def test_features_and_lookups_are_those_of_the_cpu(precision: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
-    names = list(FEATURES) if precision == "fp32" else ["word"]
-    fg = {"features": [{"feature_name": name, **FEATURES[name]} for name in names]}
-    model = identity_model({name: width for name, width in SHOWN.items() if name in names})
-    table = {"t": np.random.default_rng(5).normal(size=(IDS, DIM)).astype(np.float32)}
+def test_features_and_lookups_are_those_of_the_cpu(precision: str, artifacts: Callable[[str], list[pathlib.Path]]):
     users, items, of = columns()
-    scores = []
-    for target in ("cpu", "cuda-sm_90"):
-        tvm_rank.compile(features=fg, model=model, tables=table, table_precision=precision, target=target).save(tmp_path / target)
-        scores.append(tvm_rank.load(tmp_path / target).rank(users, items, of))
-    wanted, got = scores
+    wanted, got = (tvm_rank.load(path).rank(users, items, of) for path in artifacts(precision))
     for name, values in wanted.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
         assert np.ptp(values) > 0, name
-    if precision == "fp32":
-        assert_the_library_call_is_listed(tmp_path / "cuda-sm_90", capsys)
 
 
-def assert_the_library_call_is_listed(artifact: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_library_call_is_listed(artifacts: Callable[[str], list[pathlib.Path]], capsys: pytest.CaptureFixture[str]):
     """What GPUs do not do is named by `inspect` and in the manifest."""
+    artifact = artifacts("fp32")[1]
     (stage,) = store.read(artifact).host_stages
     assert (stage.feature, stage.operation, stage.side, stage.library) == ("cut", "regex_replace_feature", "item", "pyarrow")
     assert main(["inspect", str(artifact)]) == 0
     listed = capsys.readouterr().out.partition("library calls, on the host before the kernels\n")[2].splitlines()[:3]
     assert any(line.split()[:4] == ["cut", "regex_replace_feature", "item", "word"] for line in listed)
+
+
+def test_a_row_for_which_a_gpu_has_no_memory_is_refused(artifacts: Callable[[str], list[pathlib.Path]], emulated: ctypes.CDLL):
+    """Whichever piece is lacking: all that its thread had is given back, and the next request is scored."""
+    users, items = long_columns()
+    cpu, gpu = map(tvm_rank.load, artifacts("fp32"))
+    wanted, before = cpu.rank(users, items), emulated.emulated_pieces()
+    for _ in range(3):  # the last as a graph
+        got = gpu.rank(users, items)
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(got[name], values, err_msg=name)
+    pieces = (emulated.emulated_pieces() - before) // 3
+    assert pieces > 40
+    assert emulated.emulated_taken() == 0
+    try:
+        for lacking in range(pieces):
+            emulated.emulated_lack(ctypes.c_longlong(lacking))
+            with pytest.raises(RowError, match=r"^row \d: the GPU has no more memory for the texts and lists of all rows at once"):
+                gpu.rank(users, items)
+            assert emulated.emulated_taken() == 0
+    finally:
+        emulated.emulated_lack(ctypes.c_longlong(-1))
+    np.testing.assert_equal(dict(gpu.rank(users, items)), dict(wanted))
 
 
 def test_every_feature_type_runs_on_the_emulated_gpu():

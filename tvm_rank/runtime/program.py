@@ -21,7 +21,7 @@ Constants = tuple[np.ndarray, np.ndarray, np.ndarray]  # int64, float64, uint8 v
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A column that can refuse a batch: its feature, and the rule that a row broke."""
+    """A column that can refuse a batch: its feature, "" for any of a kernel's, and the rule that a row broke."""
 
     feature: str
     rule: str
@@ -56,6 +56,7 @@ RULE = 2**40
 RULES = {
     1: "wants inputs with the same number of elements in a row, with one, or none, and these differ; make the sequences equally long",
     2: "the values of the rows from here on take more than 2 GiB in one block; shorten the texts, or set value_dim",
+    3: "the GPU has no more memory for the texts and lists of all rows at once; rank fewer items in a request, or shorten the values",
 }
 
 

@@ -56,7 +56,8 @@ class PackedFeatureTask(FeatureKernel):
         return kernel_module(func, beside)
 
     def record(self, folder: pathlib.Path, rows: int) -> None:
-        lowered, count = self.kernel.lowered(self.knobs), rows if self.is_of_items else 1
+        with self.target.tvm_target:
+            lowered, count = self.kernel.lowered(self.knobs), rows if self.is_of_items else 1
         requests = []
         for number in range(REQUESTS):
             requests.append([f"words_{number}.npy", f"memory_{number}.npy"])

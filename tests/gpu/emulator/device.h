@@ -22,6 +22,14 @@ extern "C" thread_local Index emulated_thread, emulated_block;
 
 #define __shared__ static
 
+// A thread's memory, of the device's heap, and its end before the end of its kernel: the driver says how.
+extern "C" void* (*emulated_take)(size_t);
+extern "C" void (*emulated_give)(void*);
+#define malloc emulated_take
+#define free emulated_give
+struct EmulatedEnd {};
+inline void rank_end_thread() { throw EmulatedEnd(); }
+
 // Threads that wait for each other: the driver says how (block.h).
 extern "C" void (*emulated_wait)(bool in_warp);
 inline void __syncthreads() { emulated_wait(false); }

@@ -66,9 +66,32 @@ struct Launch {
   const unsigned* size;  // of a block
   void At(int thread) { *kernel->thread = {thread % size[0], thread / size[0] % size[1], thread / (size[0] * size[1])}; }
 };
-void RunThread(void* launch, int) { ((Launch*)launch)->kernel->call(((Launch*)launch)->arguments); }
+void RunThread(void* launch, int) {
+  try {
+    ((Launch*)launch)->kernel->call(((Launch*)launch)->arguments);
+  } catch (...) {  // it has ended itself (device.h)
+  }
+}
 void EnterThread(void* launch, int thread) { ((Launch*)launch)->At(thread); }
 emulated::Block block_of_threads;
+
+size_t heap = 8 << 20;  // bytes
+// The heap of kernels. How much of it is taken stands in front of each piece.
+size_t taken = 0;
+long long pieces = 0, lacking = -1;  // how many were taken; which one is not there
+void* Take(size_t size) {
+  if (pieces++ == lacking || taken + size > heap) return nullptr;
+  size_t* piece = (size_t*)malloc(size + 16);
+  memset(piece, 0xFF, size + 16);
+  taken += *piece = size;
+  return piece + 2;
+}
+void Give(void* p) {
+  size_t* piece = (size_t*)p - 2;
+  taken -= *piece;
+  memset(piece, 0xFF, *piece + 16);
+  free(piece);
+}
 
 // What a stream was given while it captured: a launch with copies of its arguments, or (without a kernel) a copy.
 struct Work {
@@ -87,7 +110,6 @@ long long graph_launches = 0;
 std::vector<Stream*> captured;  // those that capture now
 thread_local int capturing = 0;  // of them, by this thread: it gives nothing to the default stream meanwhile, which the graph would lack
 thread_local int device = 0;
-size_t heap = 8 << 20;
 // What is done on the default stream of another device than the first one would not wait for what is done there.
 bool IsElsewhere(void* stream) { return !stream && device != 0; }
 bool IsCaptured(void* stream) { return stream && ((Stream*)stream)->is_captured; }
@@ -98,6 +120,9 @@ int Break(void* stream) {  // something that a captured stream cannot do
 }  // namespace
 
 extern "C" {
+long long emulated_taken() { return taken; }
+long long emulated_pieces() { return pieces; }
+void emulated_lack(long long piece) { pieces = 0, lacking = piece; }
 int emulated_lost = 0;  // the error of a kernel, which all calls behind it give too
 long long emulated_launches() { return launches; }
 long long emulated_copies() { return copies; }
@@ -235,6 +260,8 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
   void* call = dlsym(module, (std::string("emulated_") + name).c_str());
   if (!call) return 500;
   *(void (**)(bool))dlsym(module, "emulated_wait") = emulated::Block::Wait;
+  *(void* (**)(size_t))dlsym(module, "emulated_take") = Take;
+  *(void (**)(void*))dlsym(module, "emulated_give") = Give;
   *function = new Kernel{(void (*)(void**))call, ((Index * (*)()) dlsym(module, "emulated_thread_index"))(),
                          ((Index * (*)()) dlsym(module, "emulated_block_index"))(), *(int*)dlsym(module, "emulated_waits") != 0,
                          (const size_t*)dlsym(module, (std::string("emulated_sizes_") + name).c_str())};
@@ -271,7 +298,7 @@ int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** argument
         }
         for (int thread = 0; thread < threads; ++thread) {
           launch.At(backwards ? threads - 1 - thread : thread);
-          kernel->call(arguments);
+          RunThread(&launch, thread);
         }
       }
   return 0;

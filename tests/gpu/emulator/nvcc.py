@@ -21,6 +21,7 @@ def calls(source: str) -> Iterator[str]:
     yield 'extern "C" thread_local Index emulated_thread, emulated_block;\nthread_local Index emulated_thread, emulated_block;'
     waits = re.search(r"\b__(sync(warp|threads)|\w+_sync)\(|\bmma\.sync\b", source) is not None
     yield f'extern "C" {{ void (*emulated_wait)(bool); int emulated_waits = {int(waits)}; }}'
+    yield 'extern "C" { void* (*emulated_take)(size_t); void (*emulated_give)(void*); }'
     yield 'extern "C" Index* emulated_thread_index() { return &emulated_thread; }'
     yield 'extern "C" Index* emulated_block_index() { return &emulated_block; }'
     for name, parameters in _KERNEL.findall(source):
