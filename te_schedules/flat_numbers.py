@@ -81,6 +81,9 @@ def _flat_texts(field: Field, rows, separator: Expr, fill: Expr, outputs, flat) 
     one = T.And(field[Word.STRIDE] == T.int64(0), T.Not(field.is_mapped))  # one text serves all rows
     stop = intrin.let(T.if_then_else(one, first + T.int64(1), end))
     count = intrin.let(stop - first)
+    before = intrin.let(intrin.load("uint8", outputs[1]))
+    with T.If(stop < end), T.Then():
+        intrin.store("uint8", outputs[1], T.uint8(0))
     marks = intrin.let(intrin.address_of(unread))
     _clear(marks)
     with T.If(T.And(flat[0] == T.int64(1), direct)):
@@ -99,9 +102,20 @@ def _flat_texts(field: Field, rows, separator: Expr, fill: Expr, outputs, flat) 
         with T.serial(at, until) as k, T.If(intrin.load("uint8", marks + k) != T.uint8(0)), T.Then():
             _flat_text(field, (intrin.let(first + k), k), separator, fill, outputs, flat)
     intrin.keep(unread)
-    with T.serial(stop, end) as row:
-        intrin.store("float64", number_at(outputs[0], row - first), intrin.load("float64", outputs[0]))
-        intrin.store("uint8", outputs[1] + (row - first), intrin.load("uint8", outputs[1]))
+    with T.If(stop < end), T.Then():
+        _spread(end - first, before, outputs)
+
+
+def _spread(count: Expr, before: Expr, outputs) -> None:
+    """The number of the first row, and its mark, in all rows. before: the mark that it had from other fields, as the others may have theirs."""
+    own = intrin.let(intrin.load("uint8", outputs[1]))
+    with T.serial(T.int64(1), count) as k:
+        intrin.store("float64", number_at(outputs[0], k), intrin.load("float64", outputs[0]))
+    with T.If(own != T.uint8(0)):
+        with T.Then(), T.serial(count) as k:
+            intrin.store("uint8", outputs[1] + k, T.uint8(1))
+        with T.Else():
+            intrin.store("uint8", outputs[1], before)
 
 
 def _flat_nulls(field: Field, rows, fill: Expr, outputs, marks: Expr) -> None:
@@ -170,8 +184,8 @@ FLAT = Procedure(
     },
     _emit_flat,
 )
-"""Write the numbers of at most MOST_ROWS rows [first, end) to `out`, and 1 to `missing` (bytes, 0 before) where there is none and `fill`
-is NaN; `result`: 1, or 0 when a row may have several numbers, and then what was written is void."""
+"""Write the numbers of at most MOST_ROWS rows [first, end) to `out`, and 1 to `missing` (bytes, 0 or of other fields before, which stay)
+where there is none and `fill` is NaN; `result`: 1, or 0 when a row may have several numbers, and then what was written is void."""
 
 PROCEDURES = (FLAT, dense_numbers.MARKS, *dense_numbers.conversions("float64", [dense_numbers.PLAIN]))
 

@@ -108,7 +108,9 @@ def _measure(work: Memory, v: Expr, rows: tuple[Expr, Expr], width) -> None:
         intrin.store("int64", work.held(v), T.cast(intrin.load("int32", offsets), "int64"))
         count = intrin.let(T.if_then_else(field[Word.STRIDE] == T.int64(0), T.int64(1), rows[1]))
         with T.attr(0, "pragma_import_llvm", _EVEN):
-            intrin.assign(number, T.call_extern("int64", "rank_even", offsets, count))
+            each = intrin.let(T.call_extern("int64", "rank_even", offsets, count))
+        with T.If(each > T.int64(0)), T.Then():  # rows without numbers are missing
+            intrin.assign(number, each)
     agrees = T.Or(width[0] == T.int64(0), width[0] == number[0])
     intrin.assign(width, T.if_then_else(agrees, number[0], T.int64(-1)))
 

@@ -65,11 +65,17 @@ def variables(draw, lengths: list[int], always_one: bool = False) -> pa.Array:
 
 
 @st.composite
+def sharing(draw, lengths: list[int], always_one: bool = False) -> pa.Array:
+    """As `variables`, or a column of one row, of one value, that serves all."""
+    return draw(variables(draw(st.sampled_from([lengths, lengths, [1]])), always_one))
+
+
+@st.composite
 def batches(draw):
     rows = draw(st.sampled_from(arrow.SIZES))
     few = draw(st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=5))
     lengths = [few[row % len(few)] for row in range(rows)]
-    several = {name: draw(variables(lengths)) for name in (*cases.ELEMENTS, *cases.VECTORS)}
+    several = {name: draw(sharing(lengths)) for name in (*cases.ELEMENTS, *cases.VECTORS)}
     return several | {"s": draw(variables(lengths, always_one=True))}
 
 
@@ -82,11 +88,27 @@ def test_generated_batches_have_the_bits_of_the_definition(compiled, columns):
 @st.composite
 def single_numbers(draw):
     rows = draw(st.sampled_from(arrow.SIZES))
-    return {name: draw(variables([1] * rows, always_one=draw(st.booleans()))) for name in cases.ELEMENTS}
+    first, *others = cases.ELEMENTS if draw(st.booleans()) else reversed(cases.ELEMENTS)
+    whole = draw(variables([1] * rows, always_one=draw(st.booleans())))
+    return {first: whole} | {name: draw(sharing([1] * rows, always_one=draw(st.booleans()))) for name in others}
+
+
+@pytest.mark.parametrize(
+    "shared", [pa.array(["1"]), pa.array([1.0]), pa.array(["x"]), pa.array([None], pa.string()), pa.array([["1"]])]
+)
+@pytest.mark.parametrize("at", [0, 1, 9, 69])
+@pytest.mark.parametrize("others", [pa.float32(), pa.string()])
+def test_a_row_without_one_number_is_missing_next_to_a_row_that_serves_all(dense, shared: pa.Array, at: int, others: pa.DataType):
+    """Whichever of the variables comes first, and wherever the row is in its block: first, in the middle, in the next one."""
+    rows = [None if row == at else row for row in range(70)]
+    column = pa.array(rows if others != pa.string() else [None if row is None else str(row) for row in rows], others)
+    for one in cases.ELEMENTS:
+        dense.check({name: shared if name == one else column for name in cases.ELEMENTS})
+        dense.check({name: column if name == one else shared for name in cases.ELEMENTS})
 
 
 @given(columns=single_numbers())
-@settings(max_examples=25)
+@settings(max_examples=40)
 def test_generated_numbers_have_the_numbers_of_the_definition(dense, columns):
     dense.check(columns)
 
