@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from fuzzing.columns import shared
 from fuzzing.functions import FUNCTIONS
 from fuzzing.sequences import DELIMITER, GROUP, grouped_batch, sequence_batch
 from fuzzing.types import CONFIGURATIONS, Columns, batch
@@ -141,7 +142,7 @@ def run_type(name: str, count: int, width: int, seed: int, form: str = PLAIN) ->
     while compared < count and batches < 50 + count // 10:
         fuzz = Round(name, width, draw, form)
         for _ in range(BATCHES):
-            fuzz.run(BATCH_OF[form](draw, ROWS))
+            fuzz.run(shared(draw, BATCH_OF[form](draw, ROWS), fuzz.program.fields))
             batches += 1
             if compared + fuzz.compared >= count:
                 break

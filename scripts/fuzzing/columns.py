@@ -6,7 +6,7 @@ A column is built from few different rows, so that rows repeat, and sliced, so t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,12 +106,19 @@ def lists(rows: Sequence[Row], kind: pa.DataType) -> pa.Array:
 
 
 def column(draw: Draw, rows: int, kind: pa.DataType, row: Callable[[int], Row]) -> pa.Array:
-    """A column whose row r is `row(r)` or null; now and then one row that serves all."""
+    """A column whose row r is `row(r)` or null."""
     before = draw.choice([0, 0, 1, 9])
     count = before + rows
     values = [None if draw.randrange(9) == 0 else row(max(0, r - before)) for r in range(count)]
     whole = lists(values, kind.value_type) if pa.types.is_list(kind) else scalars(values, kind)
     return whole.slice(before)
+
+
+def shared(draw: Draw, columns: Mapping[str, pa.Array], read: Sequence[str]) -> dict[str, pa.Array]:
+    """The columns, in every other batch some of those that are read with one row that serves all; one at least has them all."""
+    whole = draw.choice(read)
+    chosen = {name for name in read if name != whole and draw.randrange(3) == 0} if draw.randrange(2) else set()
+    return {name: column.slice(draw.randrange(len(column)), 1) if name in chosen else column for name, column in columns.items()}
 
 
 def values(

@@ -89,8 +89,8 @@ def _typed(draw: Draw) -> Keys:
 
 
 def expr_feature(draw: Draw) -> Keys:
-    """Element by element, over vectors, or with a function of the C library outside."""
-    kind = draw.randrange(5)
+    """Element by element, over vectors, with a function of the C library outside, or over numbers that rows have one or none of."""
+    kind = draw.randrange(7)
     keys: Keys = _some(draw, {"fill_missing": draw.choice([0, -1.5])}) | {"separator": "|"}
     if kind < 2:
         names, text = ("x1", "x2", "x3"), formula(draw, 5, ("x1", "x2", "x3"))
@@ -99,8 +99,11 @@ def expr_feature(draw: Draw) -> Keys:
         inside = (f"{draw.choice(VECTORS)}({formula(draw, 2, ('x1', 'x2'))})", f"dot(x1, {formula(draw, 1, ('x1', 'x2'))})")
         names, text = ("x1", "x2", "one"), formula(draw, 3, (*inside, "one"))
         keys |= _typed(draw)
-    else:
+    elif kind < 5:
         names, text = ("one", "two"), f"{draw.choice(LIBM)}({formula(draw, 2, ('one', 'two'))})"
+    else:
+        names = tuple(draw.sample(("one", "two", "r1"), 3))
+        text = formula(draw, 2, names)
     return keys | {"expression": text, "variables": [f"item:{name}" for name in names]}
 
 
