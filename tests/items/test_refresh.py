@@ -43,6 +43,18 @@ def test_a_refreshed_store_has_the_new_items_and_the_old_code(store: Store, copy
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 
 
+def test_a_table_without_rows_is_refused_unless_it_is_meant(store: Store, copy: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    import pyarrow.parquet as pq
+
+    before, empty = (copy / "manifest.json").read_bytes(), item_table(store.key_type).slice(0, 0)
+    with pytest.raises(tvm_rank.InputError, match=rf"the table has no rows, and the store of .* has {ITEMS}; .*allow_empty=True"):
+        tvm_rank.refresh(copy, empty)
+    assert (copy / "manifest.json").read_bytes() == before
+    pq.write_table(empty, tmp_path / "empty.parquet")
+    assert main(["refresh", str(copy), "--items", str(tmp_path / "empty.parquet"), "--allow-empty", "--quiet"]) == 0
+    assert tvm_rank.load(copy).rank(user=small_model.user(), items=store.ids([0, 1])).missing.tolist() == [0, 1]
+
+
 def test_items_of_other_types_are_refused_all_at_once(store: Store, copy: pathlib.Path) -> None:
     table = item_table(store.key_type)
     other = pa.array(range(ITEMS)) if store.key_type == "string" else pa.array([f"k{n}" for n in range(ITEMS)])

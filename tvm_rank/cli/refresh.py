@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `refresh`."""
     parser.add_argument("artifact", metavar="ARTIFACT", help="an artifact that was compiled with --items")
     parser.add_argument("--items", required=True, metavar="FILE", help="all items, a Parquet or Arrow file")
+    parser.add_argument("--allow-empty", action="store_true", help="take a file without rows, which is refused else")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -32,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     from tvm_rank.items.refresh import refresh
 
     with Interrupts() as interrupts:
-        manifest = refresh(args.artifact, args.items, stage_printer(interrupts, quiet=args.quiet))
+        printer = stage_printer(interrupts, quiet=args.quiet)
+        manifest = refresh(args.artifact, args.items, printer, allow_empty=args.allow_empty)
     if not args.quiet:
         print(f"items      {store_text(manifest.store[0], manifest)}")
     return 0

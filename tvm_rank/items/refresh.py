@@ -25,11 +25,14 @@ from tvm_rank.items.source import read_items
 from tvm_rank.runtime.this_machine import check_host
 
 
-def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], None] | None = None) -> Manifest:
+def refresh(
+    path: str | os.PathLike[str], items: Any, progress: Callable[[str], None] | None = None, *, allow_empty: bool = False
+) -> Manifest:
     """Make the item store of the artifact at `path` again from other items; gives the new manifest.
 
     items: as `compile` takes them, with the columns and types that it was compiled with · progress: called with the name of each stage as
-    it begins. Nothing is compiled: the kernels of the artifact do the work, on the CPU
+    it begins · allow_empty: take a table without rows, which is refused else: it is a job that failed more often than a catalogue that is
+    empty, and sample requests do not come back. Nothing is compiled: the kernels of the artifact do the work, on the CPU
     (one for a GPU has some for that). The artifact is replaced when the new one is complete; engines
     that are running go on with the store that they have mapped. Sample requests lose the items that are not the same any more. Raises
     ArtifactError for an artifact without a store, InputError for items that do not fit it.
@@ -45,6 +48,11 @@ def refresh(path: str | os.PathLike[str], items: Any, progress: Callable[[str], 
     fields = manifest.item_fields[: len(manifest.item_fields) - len(entry.kept_features)]
     names = dict.fromkeys(use.name for use in fields if not use.is_request)
     arrays = read_items(items, entry.key, needed_columns(manifest.links, manifest.host_stages, names, ITEM))
+    if not allow_empty and not len(arrays[entry.key]):
+        raise InputError(
+            f"items: the table has no rows, and the store of {folder} has {entry.rows:,}; see what made the table, or say allow_empty=True "
+            "(--allow-empty) to score all items by their defaults"
+        )
     schema = stored_schema(folder)
     made: list[StoreEntry] = []
     kept = {name: file for name, file in manifest.files.items() if not name.startswith((f"{store.ITEMS}/", f"{FOLDER}/"))}
