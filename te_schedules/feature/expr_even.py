@@ -1,6 +1,6 @@
 """Functions of vectors over a block of rows whose vectors all have one length: eight rows at a time, eight numbers of each.
 
-A tile is an array of LANES: number k of row r at place 8 k + r, so that a sum goes from the first number to the last in eight lanes.
+A tile is an array of `lanes.width()`: number k of row r at place 8 k + r, so that a sum goes from the first number to the last in eight lanes.
 
     rows of 2     u: 1 2 | 3 4 | 5 6 | ...    tile: 1 3 5 .. 2 4 6 ..    u * v: one formula for the tile    sums: a lane a row
 
@@ -17,12 +17,12 @@ from te_schedules import field_numbers, intrin
 from te_schedules.column import BYTES, Form, Word
 from te_schedules.dense_numbers import prefetch_ahead
 from te_schedules.feature.expr_memory import COMBINE, OPERATIONS, Memory, each_variable, reduced_variables, reduction
-from te_schedules.feature.lanes import FORMULA, LANES
+from te_schedules.feature.lanes import FORMULA
+from te_schedules.feature.lanes import width as lanes_width
 from te_schedules.procedure import Procedure
 
 Expr = Any
 ROWS = 8  # of a tile
-DEEP = LANES // ROWS  # numbers of each
 
 _LLVM_TYPES = {Form.INT32: "i32", Form.INT64: "i64", Form.FLOAT32: "float", Form.FLOAT64: "double"}
 _TO_DOUBLE = {"i32": "sitofp", "i64": "sitofp", "float": "fpext"}
@@ -39,6 +39,11 @@ loop: %k = phi i64 [ 0, %start ], [ %next, %loop ] %before = phi i32 [ 0, %start
 done: %same = icmp eq i32 %found, 0 %wide = sext i32 %width to i64 %r = select i1 %same, i64 %wide, i64 -1 ret i64 %r
 }
 """
+
+
+def _deep() -> int:
+    """Numbers of each row of a tile."""
+    return lanes_width() // ROWS
 
 
 def _tile(kind: str) -> str:
@@ -132,14 +137,14 @@ def _reduce(work: Memory, variables: Expr, which: tuple[Expr, Expr], numbers: Ex
     """What a reduction makes of each row, to a lane of `reduced` and, for the reductions behind it, to the lanes of `spread`."""
     at, last, width = part
     operation, formula, mask = (reduction(*which, k) for k in range(3))
-    reduced, spread = (intrin.let(array + which[1] * T.int64(8 * LANES)) for array in (work.reduced, work.spread))
+    reduced, spread = (intrin.let(array + which[1] * T.int64(8 * lanes_width())) for array in (work.reduced, work.spread))
     totals = intrin.array(ROWS, "float64")
     with T.vectorized(T.int64(ROWS)) as lane:
         T.buffer_store(totals, T.cast(width, "float64"), [lane])
     stop = intrin.let(T.if_then_else(operation == T.int64(OPERATIONS.index("len")), T.int64(0), width))
-    with T.serial((stop + T.int64(DEEP - 1)) // T.int64(DEEP)) as tile:
-        begin = intrin.let(tile * T.int64(DEEP))
-        deep = intrin.let(T.min(T.int64(DEEP), stop - begin))
+    with T.serial((stop + T.int64(_deep() - 1)) // T.int64(_deep())) as tile:
+        begin = intrin.let(tile * T.int64(_deep()))
+        deep = intrin.let(T.min(T.int64(_deep()), stop - begin))
         each_variable(variables, mask, lambda v: _copy(work, v, at, last, (begin, deep, width)))
         FORMULA.call(formula, work.arrays, numbers, work.spread, deep * T.int64(ROWS), work.results)
         FOLD.call(operation, begin, deep, work.results, intrin.address_of(totals))
@@ -159,10 +164,10 @@ def _emit_fold(operation, begin, deep, values, totals) -> None:
 
 
 def _emit_spread(totals, row, tile) -> None:
-    """Write the totals of ROWS rows side by side, and DEEP times as a tile."""
+    """Write the totals of ROWS rows side by side, and as often as a tile has numbers."""
     with T.vectorized(T.int64(ROWS)) as lane:
         T.buffer_store(row, totals[lane], [lane])
-    with T.serial(T.int64(DEEP)) as k, T.vectorized(T.int64(ROWS)) as lane:
+    with T.serial(T.int64(_deep())) as k, T.vectorized(T.int64(ROWS)) as lane:
         T.buffer_store(tile, totals[lane], [k * T.int64(ROWS) + lane])
 
 

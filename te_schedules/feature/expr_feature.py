@@ -91,10 +91,10 @@ class ExprKind(Kind):
         if not self.typed.is_lanes:
             super().emit_number_rows(scope, first_row, end_row, out)
             return
-        windows = (end_row - first_row + T.int64(lanes.LANES - 1)) // T.int64(lanes.LANES)
+        windows = (end_row - first_row + T.int64(lanes.width() - 1)) // T.int64(lanes.width())
         with T.serial(windows) as window:
-            first = intrin.let(first_row + window * T.int64(lanes.LANES))
-            end = intrin.let(T.min(first + T.int64(lanes.LANES), end_row))
+            first = intrin.let(first_row + window * T.int64(lanes.width()))
+            end = intrin.let(T.min(first + T.int64(lanes.width()), end_row))
             scope.state.look(first)
             with T.If(scope.state.is_simple):
                 with T.Then():
@@ -121,7 +121,9 @@ class _Rows:
         for v, field in enumerate(scope.fields):
             field_numbers.copy_words(field, self._work.words(T.int64(v)))
         self._end = end_row
-        self._window = intrin.local("int64", -1)  # the LANES rows that BLOCK saw: the first of them, counted from the block's first
+        self._window = intrin.local(
+            "int64", -1
+        )  # the `lanes.width()` rows that BLOCK saw: the first of them, counted from the block's first
         self._flat = intrin.local("int64", 0)
         self._flags = scope.int("elements"), scope.int("formula"), scope.int("separator")
 
@@ -155,11 +157,11 @@ class _Rows:
     def look(self, row: Expr) -> Expr:
         """The place of a row in its window; BLOCK sees the window when a row of another one comes."""
         place = intrin.let(row - self._first)
-        begin = intrin.let(T.bitwise_and(place, T.int64(-lanes.LANES)))
+        begin = intrin.let(T.bitwise_and(place, T.int64(-lanes.width())))
         with T.If(self._window[0] != begin), T.Then():
             elements, formula, separator = self._flags
             first = intrin.let(self._first + begin)
-            end = T.min(first + T.int64(lanes.LANES), self._end)
+            end = T.min(first + T.int64(lanes.width()), self._end)
             expr_rows.BLOCK.call(
                 self._memory, *self._counts, self._passes, elements, formula, self._numbers, self._fill, separator, first, end,
                 self._work.answer,
@@ -197,7 +199,7 @@ class _Rows:
         before = intrin.let(T.if_then_else(self._is_flat, place, T.int64(0)))
         with T.While(at[0] < total):
             begin = intrin.let(at[0])
-            count = intrin.let(T.min(total - begin, T.int64(lanes.LANES)))
+            count = intrin.let(T.min(total - begin, T.int64(lanes.width())))
             with T.If(T.Not(self._is_flat)), T.Then():
                 expr_rows.PART.call(
                     self._memory, *self._counts, self._passes, elements, formula, self._numbers, self._fill, separator, row, begin,

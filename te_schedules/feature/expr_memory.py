@@ -8,7 +8,8 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from te_schedules import field_numbers, intrin
-from te_schedules.feature.lanes import LANES
+from te_schedules.feature.lanes import width
+from te_schedules.flat_numbers import MOST_ROWS
 
 Expr = Any
 REDUCTION = 3
@@ -19,21 +20,21 @@ MAX_VARIABLES = 62  # bits of an int64
 class Memory:
     """Addresses in the work memory of a column with `variables` variables and `reductions` reductions (int64 expressions).
 
-    words, counts, cursors, held: of each variable · arrays: LANES numbers of each variable · reduced, spread: LANES numbers of each
-    reduction · results: LANES numbers · missing: LANES bytes · answer: one int64
+    words, counts, cursors, held: of each variable · arrays: `width()` numbers of each variable · reduced, spread: as many of each
+    reduction · results: as many · missing: MOST_ROWS bytes · answer: one int64
     """
 
     def __init__(self, address: Expr, variables: Expr, reductions: Expr):
-        at = intrin.let(address)
-        self.results, self.missing, self.answer = at, at + T.int64(8 * LANES), at + T.int64(9 * LANES)
-        at = intrin.let(at + T.int64(9 * LANES + 8))
+        at, lanes = intrin.let(address), 8 * width()
+        self.results, self.missing, self.answer = at, at + T.int64(lanes), at + T.int64(lanes + MOST_ROWS)
+        at = intrin.let(at + T.int64(lanes + MOST_ROWS + 8))
         self._words, at = at, intrin.let(at + variables * T.int64(8 * field_numbers.WORD_COUNT))
         self._cursors, at = at, intrin.let(at + variables * T.int64(8 * field_numbers.CURSOR_WORDS))
         self._counts, at = at, intrin.let(at + variables * T.int64(8))
         self._held, at = at, intrin.let(at + variables * T.int64(8))
-        self.arrays, at = at, intrin.let(at + variables * T.int64(8 * LANES))
-        self.reduced, at = at, intrin.let(at + reductions * T.int64(8 * LANES))
-        self.spread, self.end = at, intrin.let(at + reductions * T.int64(8 * LANES))
+        self.arrays, at = at, intrin.let(at + variables * T.int64(lanes))
+        self.reduced, at = at, intrin.let(at + reductions * T.int64(lanes))
+        self.spread, self.end = at, intrin.let(at + reductions * T.int64(lanes))
 
     def words(self, v: Expr) -> Expr:
         """Of a variable's descriptor."""
@@ -53,7 +54,7 @@ class Memory:
 
     def array(self, v: Expr) -> Expr:
         """A variable's array."""
-        return intrin.let(self.arrays + v * T.int64(8 * LANES))
+        return intrin.let(self.arrays + v * T.int64(8 * width()))
 
 
 def each_variable(variables: Expr, mask: Expr, body: Callable[[Expr], None]) -> None:

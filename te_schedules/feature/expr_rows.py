@@ -5,7 +5,7 @@ its reductions, REDUCTION int64 each: operation, identity of their tree, and a b
 
     BLOCK   evaluates a block whose fields have one number a row, or in functions of vectors equally many (`expr_even.py`), as a whole
     COUNT   counts the results of a row
-    PART    evaluates the next LANES results of a row, the functions of vectors first
+    PART    evaluates the next `width()` results of a row, the functions of vectors first
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tvm.script.ir_builder import tirx as T
 from te_schedules import field_numbers, flat_numbers, intrin
 from te_schedules.feature import expr_even
 from te_schedules.feature.expr_memory import COMBINE, OPERATIONS, REDUCTION, Memory, each_variable, reduced_variables, reduction
-from te_schedules.feature.lanes import FORMULA, LANES
+from te_schedules.feature.lanes import FORMULA, width
 from te_schedules.procedure import Procedure
 
 Expr = Any
@@ -32,7 +32,7 @@ def _emit_block(memory, variables, reductions, passes, elements, formula, number
         intrin.assign(flat, intrin.load("int64", work.answer))
         vectors = reduced_variables(passes, reductions)
         intrin.assign(single, T.bitwise_or(elements, T.bitwise_xor(vectors, T.int64(-1))))
-    with T.serial(T.int64(LANES // 8)) as k:
+    with T.serial(T.int64(width() // 8)) as k:
         intrin.store("int64", work.missing + k * T.int64(8), T.int64(0))
     wanted = intrin.let(single[0])
 
@@ -98,7 +98,7 @@ def _take(work: Memory, v: Expr, part: tuple[Expr, Expr, Expr], fill: Expr, sepa
     has_many = intrin.let(count > T.int64(1))
     place = intrin.let(T.if_then_else(has_many, begin, T.int64(0)))
     with T.If(intrin.load("int64", work.held(v)) != place), T.Then():
-        wanted = T.if_then_else(has_many, lanes, T.int64(LANES))
+        wanted = T.if_then_else(has_many, lanes, T.int64(width()))
         field_numbers.TAKE.call(work.words(v), row, separator, place, count, wanted, fill, work.cursor(v), work.array(v))
         intrin.store("int64", work.held(v), place)
 
@@ -106,13 +106,13 @@ def _take(work: Memory, v: Expr, part: tuple[Expr, Expr, Expr], fill: Expr, sepa
 def _reduce(work: Memory, variables: Expr, which: tuple[Expr, Expr], numbers: Expr, take: Callable) -> None:
     """Write what a reduction makes of its tree over all numbers of the row."""
     operation, formula, mask = (reduction(*which, k) for k in range(REDUCTION))
-    place = intrin.let(work.reduced + which[1] * T.int64(8 * LANES))
+    place = intrin.let(work.reduced + which[1] * T.int64(8 * width()))
     length = _length(work, variables, mask, intrin.local("int64", 1))
     total, at = intrin.local("float64", T.cast(length, "float64")), intrin.local("int64", 0)
     stop = intrin.let(T.if_then_else(operation == T.int64(OPERATIONS.index("len")), T.int64(0), length))
     with T.While(at[0] < stop):
         begin = intrin.let(at[0])
-        count = intrin.let(T.min(stop - begin, T.int64(LANES)))
+        count = intrin.let(T.min(stop - begin, T.int64(width())))
         take(mask, begin, count)
         FORMULA.call(formula, work.arrays, numbers, work.reduced, count, work.results)
         first = intrin.let(T.cast(begin == T.int64(0), "int64"))
@@ -123,7 +123,7 @@ def _reduce(work: Memory, variables: Expr, which: tuple[Expr, Expr], numbers: Ex
                 value = intrin.let(intrin.load("float64", work.results + k * T.int64(8)))
                 intrin.assign(total, combine(intrin.let(total[0]), value))
         intrin.assign(at, begin + count)
-    with T.serial(T.int64(LANES)) as k:
+    with T.serial(T.int64(width())) as k:
         intrin.store("float64", field_numbers.number_at(place, k), total[0])
 
 

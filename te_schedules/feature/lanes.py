@@ -23,9 +23,15 @@ from te_schedules.feature import formula, lanes_math
 from te_schedules.procedure import Procedure
 
 LANES = 64  # an array of doubles is half of the largest that TVM leaves on the stack
+LANES_OF_GPU = 8  # a thread has one row: these are numbers of a vector, or a tile of `expr_even.py`
 VECTOR = 16  # lanes at once: two of the widest vectors of any CPU target, so that one need not wait for the other
 
 Expr = Any
+
+
+def width() -> int:
+    """How many values a formula takes at once: the lanes of its arrays."""
+    return LANES_OF_GPU if intrin.on_gpu() else LANES
 
 
 def _f(value: float):
@@ -94,7 +100,7 @@ def _fence(x: Expr) -> Expr:
 
 
 class Lanes:
-    """The walk over a tree that emits its code. All memory is in buffers: variables and reduced (v * LANES + lane), numbers.
+    """The walk over a tree that emits its code. All memory is in buffers: variables and reduced (v * width() + lane), numbers.
 
     One loop takes VECTOR lanes through all operations, so that values stay in registers. On a GPU, whose compiler has no fence, each operation
     is a loop, and its values lie in memory.
@@ -132,9 +138,9 @@ class Lanes:
         if kind == "number":
             return _Value(self._known[rest[0]])
         if kind == "variable":
-            return _Value(self._variables, rest[0] * LANES)
+            return _Value(self._variables, rest[0] * width())
         if kind == "reduced":
-            return _Value(self._reduced, rest[0] * LANES)
+            return _Value(self._reduced, rest[0] * width())
         if kind == "unary":
             return self._emit(rest[1]) if rest[0] == "+" else self._apply(_UNARY[rest[0]], rest[1:])
         if kind == "conditional":
@@ -175,8 +181,7 @@ class Lanes:
             with T.vectorized(T.int64(VECTOR)) as k:
                 T.buffer_store(out, _fence(operation(*(self._at(value, k) for value in values))), [k])
             return
-        with T.serial(self._blocks) as block, T.vectorized(T.int64(VECTOR)) as k:
-            lane = block * T.int64(VECTOR) + k
+        with T.serial(self._count) as lane:
             T.buffer_store(out, operation(*(self._at(value, lane) for value in values)), [lane])
 
     def _steps(self, function: Callable, operand: tuple) -> _Value:
@@ -214,7 +219,7 @@ class Lanes:
         return found
 
     def _take(self) -> Any:
-        return self._free.pop() if self._free else intrin.array(VECTOR if self._in_registers else LANES, "float64")
+        return self._free.pop() if self._free else intrin.array(VECTOR if self._in_registers else width(), "float64")
 
     def _done(self, out: Any, values: list[_Value]) -> _Value:
         for value in values:
@@ -262,8 +267,8 @@ def _choice(trees: Sequence[tuple]) -> Procedure:
 
 
 FORMULA = Procedure("rank_formula", {"formula": "int64"} | dict.fromkeys(PARAMETERS, "int64"), lambda **_arguments: None)
-"""Evaluate a formula of the module: variables, arrays of LANES doubles side by side · numbers, of the column · reduced, such
-arrays of what functions of vectors have left · count, of lanes · out, an array of LANES doubles."""
+"""Evaluate a formula of the module: variables, arrays of `width()` doubles side by side · numbers, of the column · reduced, such
+arrays of what functions of vectors have left · count, of lanes · out, an array of as many doubles."""
 
 
 def procedures(trees: Iterable[tuple]) -> list[Procedure]:
