@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import pathlib
 from typing import Any
 
@@ -14,13 +15,14 @@ import tvm
 from cases.rpc_servers import servers_of, tracker_alone
 
 import tvm_rank
+from te_schedules.feature.kind import HEAP_RULE, RULE
 from te_schedules.lower import PIPELINE
 from te_schedules.replay import PLACES, fill_table
 from tvm_rank import zoo
 from tvm_rank.ops.table_rows import PRECISIONS, decode, row_bytes
 from tvm_rank.runtime.columns import ADDRESSES
 from tvm_rank.target import resolve
-from tvm_rank.tune.calls import Kernel, PackedCall, call_of
+from tvm_rank.tune.calls import ARGUMENTS, Kernel, PackedCall, call_of
 from tvm_rank.tune.measure import candidate
 from tvm_rank.tune.model import Model
 from tvm_rank.tune.packed_task import PackedFeatureTask
@@ -77,6 +79,26 @@ def test_packed_columns_are_those_of_the_request(tasks: list[PackedFeatureTask],
                 for one, other in zip(call.outputs(arguments), call.outputs(direct), strict=True):
                     assert np.array_equal(one, other)
                     assert np.isfinite(one).all()
+
+
+def test_a_kernel_whose_threads_had_no_memory_is_not_timed(tasks: list[PackedFeatureTask], tmp_path: pathlib.Path):
+    (task,) = (task for task in tasks if task.kernel.name == "item_features")
+    task.record(tmp_path, ROWS[0])
+    library, shapes = built(task), task.shapes(task.default, 0)
+
+    def without_memory(*arguments: Any) -> None:
+        library["kernel"](*arguments)
+        statuses = arguments[-1]
+        statuses.copyfrom(np.full(statuses.shape, 1 + 4 + HEAP_RULE * RULE))
+
+    class Without:
+        def __getitem__(self, name: str) -> Any:
+            return without_memory if name == "kernel" else library[name]
+
+    good, bad = Kernel(library, shapes), Kernel(Without(), shapes)
+    for candidate_, default in ((good, bad), (bad, good)):
+        with pytest.raises(ValueError, match="the GPU has no more memory"):
+            PackedCall(str(tmp_path), json.loads((tmp_path / ARGUMENTS).read_text())).seconds(candidate_, default, tvm.cpu(), None)
 
 
 def built(task: PackedFeatureTask) -> Any:

@@ -17,6 +17,7 @@ import tvm
 
 from te_schedules.column import WORDS
 from te_schedules.dense.pack import pack_panels
+from te_schedules.feature.kind import HEAP_RULE, RULE
 from tvm_rank.tune.live import LiveCall
 from tvm_rank.tune.timed import ENTRY, alternated, check, unwritten
 
@@ -90,7 +91,7 @@ class PackedCall:
     """A kernel of features on requests whose columns are packed in one array each (`packed.py`). Entries:
 
     requests: [words, memory], files of each · constants: for each argument behind the descriptors its files, one for each form of the
-    kernel · tables: [shape, dtype] of each; their rows are made there · outputs: [shape, dtype] of each.
+    kernel · tables: [shape, dtype] of each; their rows are made there · outputs: [shape, dtype] of each, the last of them the statuses.
     """
 
     def __init__(self, folder: str, entries: Mapping[str, Any]):
@@ -110,7 +111,10 @@ class PackedCall:
         for one, other in zip(mine, wanted, strict=True):
             default.library[ENTRY](*other)
             candidate.library[ENTRY](*one)
-            check(self.outputs(one), self.outputs(other))
+            outputs = self.outputs(one), self.outputs(other)
+            for *_, statuses in outputs:
+                refuse_without_memory(statuses)
+            check(*outputs)
         found = alternated((candidate.library, mine), (default.library, wanted), device, config)
         del memory  # which the columns led to until here
         return found
@@ -140,3 +144,11 @@ class PackedCall:
     def outputs(self, arguments: Sequence[Any]) -> list[np.ndarray]:
         """What the kernel wrote."""
         return [tensor.numpy() for tensor in arguments[-len(self._outputs) :]]
+
+
+def refuse_without_memory(statuses: np.ndarray) -> None:
+    """Raise ValueError where threads of a GPU ended because its heap had no more memory: such a kernel's time is that of less work."""
+    if (statuses > HEAP_RULE * RULE).any():
+        raise ValueError(
+            "the GPU has no more memory for the texts and lists of all rows at once; take smaller batch sizes or shorter values"
+        )
