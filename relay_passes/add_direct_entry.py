@@ -25,7 +25,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from relay_passes.tensor_memory import Memory, NotKnown, dealt, evaluated
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 
 ENTRY, DIRECT, CONSTANTS = "rank_batches", "rank_direct", "rank_constants"
 LINE = 64
@@ -240,14 +240,14 @@ class _Body:
             for other in place[1:]:
                 size = T.max(size, self._extent(other.size))
             end = intrin.let(end + (size + T.int64(LINE - 1)) // T.int64(LINE) * T.int64(LINE))
-        memory = intrin.let(intrin.take_memory(T.max(end, T.int64(LINE))))
+        memory = intrin.let(thread_memory.take(T.max(end, T.int64(LINE))))
         for place, begin in zip(self.places, ends, strict=True):
             address = intrin.let(memory + begin)
             for part in place:
                 self.at[part] = address
         for call in self.trace.calls:
             T.evaluate(T.call_cpacked(call.kernel, *map(self._array, call.tensors)))
-        intrin.give_memory(memory)
+        thread_memory.give(memory)
 
     def _word(self, place: int) -> Any:
         return intrin.let(intrin.load("int64", self.words + T.int64(8 * place)))

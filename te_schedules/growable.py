@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 
 FIRST_BYTES = 256
 
@@ -14,7 +14,7 @@ class Growable:
 
     def __init__(self, dtype: str, item_bytes: int):
         self._dtype, self._item = dtype, item_bytes
-        self._address = intrin.local("int64", intrin.take_memory(T.int64(FIRST_BYTES)))
+        self._address = intrin.local("int64", thread_memory.take(T.int64(FIRST_BYTES)))
         self._room = intrin.local("int64", FIRST_BYTES)
         self._used = intrin.local("int64", 0)
 
@@ -43,9 +43,9 @@ class Growable:
         wanted = intrin.let(self._used[0] + size)
         with T.If(wanted > self._room[0]), T.Then():
             room = intrin.let(T.max(wanted, self._room[0] * T.int64(2)))
-            moved = intrin.take_memory(room)
+            moved = thread_memory.take(room)
             intrin.copy(moved, self._address[0], self._used[0])
-            intrin.give_memory(self._address[0])
+            thread_memory.give(self._address[0])
             intrin.assign(self._address, moved)
             intrin.assign(self._room, room)
 
@@ -65,4 +65,4 @@ class Growable:
 
     def free(self) -> None:
         """Emit the return of the memory."""
-        intrin.give_memory(self._address[0])
+        thread_memory.give(self._address[0])

@@ -15,9 +15,7 @@ for GPUs (`te_schedules/gpu/prelude.cuh`). Which of them is meant says the targe
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import tvm
 from tvm import tirx
@@ -146,55 +144,6 @@ def address_of(buffer, index=0):
 def pointer(address):
     """An address (int64) as the argument of a procedure that takes a pointer."""
     return T.call_extern("int64", "rank_pointer_to", address) if on_gpu() else T.reinterpret("handle", address)
-
-
-_owners: list[Any] = []  # of the threads of the kernels that are being built, the innermost last
-OWN_BYTES, _OWNER_WORDS = 2048, 4  # as `rank_take_memory` has them
-
-
-@contextlib.contextmanager
-def owner(status) -> Iterator[None]:
-    """Emit, on a GPU, what a thread needs to `take_memory` here: OWN_BYTES of local memory, and what it does where the device's heap has
-    no more: it gives back all that it has, writes its refusal (`own_row`) to the address `status` (int64), and ends."""
-    words = array(_OWNER_WORDS + OWN_BYTES // 8, "int64")
-    for k, word in enumerate((T.int64(0), status, T.int64(0), T.int64(0))):
-        T.buffer_store(words, word, [k])
-    _owners.append(words)
-    try:
-        yield
-    finally:
-        _owners.pop()
-    keep(words)
-
-
-def own_row(refusal) -> None:
-    """Emit what a thread inside of `owner` writes (int64; see `store_last`) where there is no memory for what it does from here on."""
-    T.buffer_store(_owners[-1], refusal, [2])
-
-
-def owner_address():
-    """The address (int64) of what `owner` made, for procedures that take memory."""
-    assert _owners, "a kind that takes memory says so (`Kind.takes_memory`)"
-    return address_of(_owners[-1])
-
-
-def take_memory(size, of=None):
-    """The address (int64) of `size` bytes, for a size known only at run time; give it back in the same thread. On a CPU they are of TVM's
-    workspace pool. On a GPU, inside of `owner` or, in a procedure, with its address: of the thread's own memory, or the device's heap."""
-    if on_gpu():
-        return T.bind(T.call_extern("int64", "rank_take_memory", owner_address() if of is None else of, T.cast(size, "int64")))
-    handle = T.call_extern(
-        "handle", "TVMBackendAllocWorkspace", T.int32(1), T.int32(0), T.cast(size, "uint64"), T.int32(0), T.int32(8)
-    )
-    return T.bind(T.reinterpret("int64", handle))
-
-
-def give_memory(address) -> None:
-    """Emit the return of memory that `take_memory` gave; the pool takes it back in the reverse order."""
-    if on_gpu():
-        T.evaluate(T.call_extern("void", "rank_give_memory", owner_address(), address))
-        return
-    T.evaluate(T.call_extern("int32", "TVMBackendFreeWorkspace", T.int32(1), T.int32(0), T.reinterpret("handle", address)))
 
 
 def array(length: int, dtype: str):

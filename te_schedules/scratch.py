@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 
 
 class Scratch:
@@ -23,9 +23,9 @@ class Scratch:
         """Emit that there are at least `size` bytes (int64). What they held is lost when they grow."""
         with T.If(self._size[0] < size), T.Then():
             self._give()
-            intrin.assign(self._address, intrin.take_memory(size))
+            intrin.assign(self._address, thread_memory.take(size))
             intrin.assign(self._size, size)
 
     def _give(self) -> None:
         with T.If(self._size[0] > T.int64(0)), T.Then():
-            intrin.give_memory(self._address[0])
+            thread_memory.give(self._address[0])

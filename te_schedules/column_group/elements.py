@@ -16,7 +16,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 from te_schedules.column import ElementField, Field, Word
 from te_schedules.feature.kind import ELEMENTS_RULE
 
@@ -79,8 +79,8 @@ class Elements:
 def _memory(scope, size, room: int) -> Expr:
     """The address of `size` bytes (int64): a local array of `room` words, which are enough, or, for 0, memory that is given back at the end."""
     if not room:
-        taken = intrin.take_memory(size)
-        scope.at_end(lambda: intrin.give_memory(taken))
+        taken = thread_memory.take(size)
+        scope.at_end(lambda: thread_memory.give(taken))
         return taken
     words = intrin.array(room, "int64")
     scope.at_end(lambda: intrin.keep(words))

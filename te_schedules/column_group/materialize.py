@@ -15,7 +15,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 from te_schedules.column import WORDS, Form, Word
 from te_schedules.column_group.rows import kept_ids, kept_texts
 from te_schedules.feature.kind import MEMORY_RULE
@@ -34,7 +34,7 @@ class Made:
     def __init__(self, count: int):
         self._memories = count * MEMORIES
         size = count * (WORDS + MEMORIES)
-        self.address = intrin.take_memory(T.int64(8 * size))  # of the descriptors
+        self.address = thread_memory.take(T.int64(8 * size))  # of the descriptors
         self._kept = intrin.let(self.address + T.int64(8 * count * WORDS))
         with T.serial(T.int64(size)) as k:
             intrin.store("int64", self.address + k * T.int64(8), T.int64(0))
@@ -52,8 +52,8 @@ class Made:
         with T.serial(T.int64(self._memories)) as k:
             address = intrin.let(intrin.load("int64", self._kept + k * T.int64(8)))
             with T.If(address != T.int64(0)), T.Then():
-                intrin.give_memory(address)
-        intrin.give_memory(self.address)
+                thread_memory.give(address)
+        thread_memory.give(self.address)
 
 
 def kept_values(kind) -> str:
@@ -99,9 +99,9 @@ class _Writer:
         self.values = Growable(*{TEXTS: ("uint8", 1), IDS: ("int64", 8), NUMBERS: ("float32", 4)}[sink.values])
         self.count = intrin.local("int64", 0)  # of values
         rows = intrin.let(block.end - block.first + T.int64(1))
-        self.rows = intrin.take_memory(rows * T.int64(4))
+        self.rows = thread_memory.take(rows * T.int64(4))
         self.text_ends: Any = self._offsets() if sink.values == TEXTS else None
-        self.outer: Any = intrin.take_memory(rows * T.int64(4)) if self.is_sequence else None
+        self.outer: Any = thread_memory.take(rows * T.int64(4)) if self.is_sequence else None
         self.inner: Any = self._offsets() if self.is_sequence else None
 
     @staticmethod

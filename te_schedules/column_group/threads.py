@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 from te_schedules.column_group.block import Block, Buffers, emit_block, emit_section
 from te_schedules.column_group.lane_choice import lanes_of
 from te_schedules.column_group.layout import Layout, Section
@@ -106,7 +106,7 @@ def _owner(layout: Layout, buffers: Buffers) -> contextlib.AbstractContextManage
     """A frame in which code can take memory, if the layout says that some does."""
     if not layout.takes_memory:
         return contextlib.nullcontext()
-    return intrin.owner(intrin.address_of(buffers.extra["status"], len(layout.refusals) - 1))
+    return thread_memory.owner(intrin.address_of(buffers.extra["status"], len(layout.refusals) - 1))
 
 
 def _part(layout: Layout, buffers: Buffers, rows, knobs: Knobs, part: _Part, here: _Here) -> None:
@@ -117,7 +117,7 @@ def _part(layout: Layout, buffers: Buffers, rows, knobs: Knobs, part: _Part, her
     lane = intrin.let(item - row * T.int64(part.lanes)) if intrin.on_gpu() else None
     with T.If(row < rows), T.Then():
         if layout.takes_memory:
-            intrin.own_row(row + T.int64(1 + HEAP_RULE * RULE))
+            thread_memory.own_row(row + T.int64(1 + HEAP_RULE * RULE))
         if part.section is None:
             joined = tuple(section for section in layout.sections if _is_joined(layout, section))
             emit_block(replace(layout, sections=joined), buffers, rows, knobs, row, lane)

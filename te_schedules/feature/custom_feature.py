@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import bucketize, intrin
+from te_schedules import bucketize, intrin, thread_memory
 from te_schedules.feature.custom_values import GATHER, Values, gather
 from te_schedules.feature.id_feature import separators
 from te_schedules.feature.kind import Column, Kind
@@ -101,10 +101,10 @@ class CustomKind(Kind):
             scope.bind("dimension", *(() if self.bucketizer else ("defaults_at",)))
             self._typed.bind(scope)
         state = memory.open_state()
-        words = intrin.take_memory(8 * WORD_COUNT * self.inputs)
+        words = thread_memory.take(8 * WORD_COUNT * self.inputs)
         for k, field in enumerate(scope.fields):
             copy_words(field, words + T.int64(8 * WORD_COUNT * k))
-        scope.at_end(lambda: intrin.give_memory(words))
+        scope.at_end(lambda: thread_memory.give(words))
         scope.at_end(lambda: memory.close_state(state))
         scope.state = _Memory(state, words)
 

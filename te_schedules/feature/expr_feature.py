@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import dense_numbers, field_numbers, intrin
+from te_schedules import dense_numbers, field_numbers, intrin, thread_memory
 from te_schedules.feature import expr_memory, expr_rows, lanes, normalize
 from te_schedules.feature.kind import Column, Kind
 from te_schedules.feature.typed_numbers import TypedNumber
@@ -115,8 +115,8 @@ class _Rows:
         reductions = intrin.let(scope.int("reductions_count") // T.int64(expr_memory.REDUCTION))
         self._passes = intrin.let(scope.int_address(scope.int("reductions_at")))
         self._counts = (T.int64(variables), reductions)
-        self._memory = intrin.take_memory(expr_memory.Memory(T.int64(0), *self._counts).end)
-        scope.at_end(lambda: intrin.give_memory(self._memory))
+        self._memory = thread_memory.take(expr_memory.Memory(T.int64(0), *self._counts).end)
+        scope.at_end(lambda: thread_memory.give(self._memory))
         self._work = expr_memory.Memory(self._memory, *self._counts)
         for v, field in enumerate(scope.fields):
             field_numbers.copy_words(field, self._work.words(T.int64(v)))

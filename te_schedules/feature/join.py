@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 from te_schedules.scratch import Scratch
 from te_schedules.text import copy
 from te_schedules.tokens import INT_TEXT_BYTES, Text
@@ -27,8 +27,8 @@ class Joined:
                 total = total + _row_bytes(field, row) + T.int64(1)
             intrin.assign(longest, T.max(longest[0], intrin.let(total)))
         size = intrin.let(longest[0] + scope.int("prefix_count"))
-        self._first = intrin.take_memory(size)
-        scope.at_end(lambda: intrin.give_memory(self._first))
+        self._first = thread_memory.take(size)
+        scope.at_end(lambda: thread_memory.give(self._first))
         prefix = Text(scope.bytes_address(scope.int("prefix_at")), scope.int("prefix_count"))
         self.start = copy.emit(prefix, self._first)
 

@@ -84,7 +84,7 @@ class Kind:
 
     @property
     def takes_memory(self) -> bool:
-        """True when its code may take memory whose size is found out while it runs (`intrin.take_memory`)."""
+        """True when its code may take memory whose size is found out while it runs (`thread_memory.take`)."""
         return True
 
     @property

@@ -63,7 +63,7 @@ struct rank_pointer {
 };
 RANK_FUNCTION rank_pointer rank_pointer_to(int64_t a) { return rank_pointer{a}; }
 
-// Memory that a thread takes for itself (`intrin.owner`). `owner` leads to local memory of it:
+// Memory that a thread takes for itself (`thread_memory.owner`). `owner` leads to local memory of it:
 //   last piece of the heap | address of a status | refusal | bytes in use | RANK_OWN_BYTES, pieces one behind the other
 // A piece has 16 bytes in front of it: its whole size there, or, if it is of the device's heap, the pieces that were taken before and behind it.
 // A thread for which the heap has no more gives back all that it has, refuses its row and ends; no other waits for it.

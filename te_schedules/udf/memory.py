@@ -14,7 +14,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from te_schedules import intrin
+from te_schedules import intrin, thread_memory
 from te_schedules.procedure import Procedure
 
 Expr = Any
@@ -49,7 +49,7 @@ FIRST_CHUNK, FIRST_OF_GPU = 2**16, 2**10  # a thread of a GPU has one row, and t
 MAX_CHUNKS = 24  # each twice as large as the one before: 2**10 * 2**24 is beyond MAX_MEMORY
 STATE_WORDS = int(State.OLDER) + 1 + MAX_CHUNKS
 LIST_BYTES = 24
-OWNER = STATE_WORDS + LIST_BYTES // 8  # the word behind the empty list, on a GPU: whose memory it is (`intrin.owner`)
+OWNER = STATE_WORDS + LIST_BYTES // 8  # the word behind the empty list, on a GPU: whose memory it is (`thread_memory.owner`)
 
 
 def get(state: Expr, word: int) -> Expr:
@@ -66,10 +66,10 @@ def open_state() -> Expr:
     """The address of a new state, with its first chunk; emit `close_state` in the same thread."""
     on_gpu = intrin.on_gpu()
     first = FIRST_OF_GPU if on_gpu else FIRST_CHUNK
-    state = intrin.let(intrin.take_memory(8 * OWNER + (8 if on_gpu else 0)))
+    state = intrin.let(thread_memory.take(8 * OWNER + (8 if on_gpu else 0)))
     if on_gpu:
-        put(state, OWNER, intrin.owner_address())
-    put(state, State.CHUNK, intrin.take_memory(first))
+        put(state, OWNER, thread_memory.owner_address())
+    put(state, State.CHUNK, thread_memory.take(first))
     put(state, State.SIZE, T.int64(first))
     put(state, State.TOTAL, T.int64(first))
     put(state, State.OLDER, T.int64(0))
@@ -88,13 +88,13 @@ def begin_row(state: Expr) -> None:
 def close_state(state: Expr) -> None:
     """Give everything back."""
     _drop_older(state)
-    intrin.give_memory(get(state, State.CHUNK))
-    intrin.give_memory(state)
+    thread_memory.give(get(state, State.CHUNK))
+    thread_memory.give(state)
 
 
 def _drop_older(state: Expr) -> None:
     with T.serial(get(state, State.OLDER)) as k:
-        intrin.give_memory(intrin.load("int64", state + (k + T.int64(int(State.OLDER) + 1)) * T.int64(8)))
+        thread_memory.give(intrin.load("int64", state + (k + T.int64(int(State.OLDER) + 1)) * T.int64(8)))
     put(state, State.OLDER, T.int64(0))
 
 
@@ -109,7 +109,7 @@ def _emit_take(state, size) -> None:
             with T.If(T.And(total <= T.int64(MAX_MEMORY), older < T.int64(MAX_CHUNKS))), T.Then():
                 intrin.store("int64", state + (older + T.int64(int(State.OLDER) + 1)) * T.int64(8), get(state, State.CHUNK))
                 put(state, State.OLDER, older + T.int64(1))
-                put(state, State.CHUNK, intrin.take_memory(grown, get(state, OWNER) if intrin.on_gpu() else None))
+                put(state, State.CHUNK, thread_memory.take(grown, get(state, OWNER) if intrin.on_gpu() else None))
                 put(state, State.SIZE, grown)
                 put(state, State.USED, T.int64(0))
                 put(state, State.TOTAL, total)
