@@ -18,9 +18,10 @@ from relay_passes.materialize_items import ITEM_VALUES, READ_FIELDS, STORED
 from relay_passes.store_features import Kept, kept_of
 from te_schedules.dense.reduced.matrix import SWITCH, switch_func
 from te_schedules.dense.tiles import tiles_for
-from te_schedules.gpu.compile import cubin
+from te_schedules.gpu.compile import CudaError, cubin
 from tvm_rank import pipeline, pipeline_gpu
 from tvm_rank.artifact.stages import cuda_source, kernel_entries, llvm_ir, text_of
+from tvm_rank.errors import TargetError
 from tvm_rank.items.kept import INT32_IDS
 from tvm_rank.items.kept_code import KeptCode, kept_code
 from tvm_rank.items.prepare import Materialized
@@ -131,7 +132,10 @@ def _binaries(
         return {}
     say("compiling for the GPU")
     stages["cuda"] = source
-    return {KERNELS: cubin(source, str(target.attrs["arch"]))}
+    try:
+        return {KERNELS: cubin(source, str(target.attrs["arch"]))}
+    except CudaError as error:
+        raise TargetError(f"target {target.attrs['arch']}: {error}") from None
 
 
 USUAL_IDS = 4  # how many ids of an item a feature without a limit is taken to have, before they are made

@@ -27,6 +27,8 @@ def cubin(source: str, arch: str) -> bytes:
         done = subprocess.run(
             [nvcc, *_FLAGS, f"-arch={arch}", "-o", str(out), str(path)], capture_output=True, text=True, check=False
         )
+        if "Unsupported gpu architecture" in done.stderr:
+            raise CudaError(f"{nvcc} makes no code for {arch}; `nvcc --list-gpu-code` says for which GPUs it does")
         if done.returncode != 0:
             raise CudaError(f"nvcc refuses the kernels: {done.stderr.strip()[-2000:]}")
         return out.read_bytes()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -63,3 +66,35 @@ def test_the_number_of_threads_does_not_change_the_scores(saved, engine: tvm_ran
 def test_a_number_of_threads_that_is_none_is_refused(saved, threads: object):
     with pytest.raises(tvm_rank.RankError, match="threads="):
         tvm_rank.load(saved, threads=threads)
+
+
+FORKS = """
+import os, signal, sys, warnings
+import numpy as np
+import tvm_rank
+sys.path.insert(0, {folder!r})
+import small_model
+engine = tvm_rank.load({artifact!r}, threads=2)
+request = {{"user": small_model.user(), "items": small_model.items(500)}}
+wanted = engine.rank(**request)["score"]
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        same = all(np.array_equal(engine.rank(**request)["score"], wanted) for _ in range(3))
+    assert ["has one thread since the process was forked" in str(one.message) for one in told] == [True], told
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(2) as pool:
+        same = same and all(np.array_equal(got["score"], wanted) for got in pool.map(lambda _: engine.rank(**request), range(8)))
+    os._exit(0 if same else 3)  # as multiprocessing does
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert np.array_equal(engine.rank(**request)["score"], wanted)
+"""
+
+
+def test_an_engine_that_was_used_before_a_fork_works_in_the_child(saved, tmp_path):
+    """On one thread, which it says; threads of the child have all."""
+    program = FORKS.format(folder=str(pathlib.Path(small_model.__file__).parent), artifact=str(saved))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -117,3 +117,12 @@ def test_machine_code_that_is_cut_is_refused(real_tools: dict[str, str], tmp_pat
     code.write_bytes(code.read_bytes()[:keep])
     with pytest.raises(tvm_rank.ArtifactError, match=r"no machine code of a GPU .*compile the artifact again"):
         machine_code.read(code)
+
+
+def test_a_gpu_that_the_compiler_does_not_know_is_refused(
+    real_tools: dict[str, str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", real_tools["PATH"])
+    built = zoo.build("lr", tmp_path)
+    with pytest.raises(tvm_rank.TargetError, match=r"^target sm_10: .*nvcc makes no code for sm_10; `nvcc --list-gpu-code` says"):
+        tvm_rank.compile(features=built.features, model=built.model, tables=built.tables, target="cuda-sm_10")

@@ -78,3 +78,10 @@ def test_the_heap_is_set_once_in_a_process(emulated: ctypes.CDLL):
     assert cuda.heap(gpu_memory.HEAP_BYTES) == gpu_memory.HEAP_BYTES
     cuda.heap.cache_clear()
     assert cuda.heap(gpu_memory.HEAP_BYTES) == gpu_memory.HEAP_BYTES
+
+
+def test_a_process_that_was_forked_is_refused(gpu_store: Make, monkeypatch: pytest.MonkeyPatch):
+    engine = tvm_rank.load(gpu_store("dense"))
+    monkeypatch.setattr(cuda, "_made_by", [1])
+    with pytest.raises(tvm_rank.RankError, match=r"forked from one that uses the GPU, .* load the artifact in the children only"):
+        engine.rank(**ASKED)

@@ -13,7 +13,7 @@ from types import FrameType
 
 
 class Interrupts(contextlib.AbstractContextManager["Interrupts"]):
-    """Inside the context, `check()` raises KeyboardInterrupt if Ctrl-C came at any time since it began."""
+    """Inside the context, `check()` raises KeyboardInterrupt if Ctrl-C came at any time since it began. Any other error behind it is one."""
 
     def __init__(self) -> None:
         self._came = False
@@ -23,9 +23,11 @@ class Interrupts(contextlib.AbstractContextManager["Interrupts"]):
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._before)
+        if self._came and isinstance(error, Exception):  # what it has become on its way through C++
+            raise KeyboardInterrupt from None
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._came = True

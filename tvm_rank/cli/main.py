@@ -7,6 +7,7 @@ traceback is shown.
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import importlib
 import os
@@ -76,6 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tvm-rank: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `tvm-rank inspect ... | head`: nobody reads on, and the interpreter must not flush again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `tvm-rank inspect ... | head`: nobody reads on
+        _close_stdout()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _close_stdout()
+        print(f"tvm-rank: {error}; make room, or give another place", file=sys.stderr)
+        return FAILED
+
+
+def _close_stdout() -> None:
+    """The interpreter must not flush it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 from typing import Any
 
@@ -23,6 +24,7 @@ _HEAP = 2  # cudaLimitMallocHeapSize
 _LOST = frozenset({700, 702, 709, 710, *range(714, 720)})  # errors of kernels, behind which CUDA refuses everything to this process
 _SOURCE = "// func_name="  # where TVM begins the text of all kernels in a message
 _pointer, _size = ctypes.c_void_p, ctypes.c_size_t
+_made_by: list[int] = []  # the process that has loaded the library
 CAPTURING = threading.Lock()  # held while a graph is made, and by what a graph of another thread would not survive
 _ARGUMENTS: dict[str, list[Any]] = {
     "cudaStreamCreateWithFlags": [_pointer, ctypes.c_uint],
@@ -50,6 +52,7 @@ _ARGUMENTS: dict[str, list[Any]] = {
 def library() -> Any:
     """The library, which `tvm_runtime.load_cuda` has loaded. Raises OSError where there is none."""
     found = ctypes.CDLL(RUNTIME)
+    _made_by.append(os.getpid())
     for name, arguments in _ARGUMENTS.items():
         getattr(found, name).argtypes = arguments
     found.cudaGetErrorString.restype = ctypes.c_char_p
@@ -127,9 +130,14 @@ def heap(size: int) -> int:
 
 
 class FirstDevice:
-    """Inside of `with`, this thread works on the first device, whichever its program chose; behind it on that again."""
+    """Inside of `with`, this thread works on the first device, whichever its program chose; behind it on that again. Raises RankError in a
+    process that was forked."""
 
     def __enter__(self) -> None:
+        if _made_by and _made_by[0] != os.getpid():
+            raise RankError(
+                "this process was forked from one that uses the GPU, which CUDA does not survive; load the artifact in the children only"
+            )
         self._before = ctypes.c_int()
         must(library().cudaGetDevice(ctypes.byref(self._before)), "say which one is used")
         if self._before.value:

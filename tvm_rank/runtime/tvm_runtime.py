@@ -61,21 +61,31 @@ def cores() -> int:
 def use_threads(count: int) -> None:
     """Let kernels called from this thread run on `count` threads, the caller included.
 
-    TVM's pool of a thread cannot grow: if it was made smaller before, it stays so, with a warning.
+    TVM's pool of a thread cannot grow: if it was made smaller before, or the process was forked since, it stays so, with a warning.
     """
     if getattr(_here, "used", None) == count:
         return
     import tvm_ffi
 
-    size = getattr(_here, "size", None)
-    if size is None:
-        _here.size = size = count
-    elif count > size:
+    if getattr(_here, "size", None) is None:
+        _here.size, _here.most, _here.why = count, count, f"was made with {count} threads"
+    if count > _here.most:
         warnings.warn(
-            f"this thread's pool was made with {size} threads and cannot grow to {count}; call the larger engine first, or from another thread",
+            f"this thread's pool {_here.why} and cannot grow to {count}; call the larger engine first, or from another thread",
             RuntimeWarning,
             stacklevel=3,
         )
     configure: Any = tvm_ffi.get_global_func("runtime.config_threadpool")
-    configure(SHARE_ALL_CORES, min(count, size), [str(core) for core in range(size)])
+    configure(SHARE_ALL_CORES, min(count, _here.most), [str(core) for core in range(_here.size)])
     _here.used = count
+
+
+def _forked() -> None:
+    """In the child, which has none of the threads that the pool of the thread that forked had: a kernel would wait for them for ever. Threads
+    that begin in the child make pools of their own."""
+    if getattr(_here, "size", None) is not None:
+        _here.most, _here.used, _here.why = 1, None, "has one thread since the process was forked"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
